@@ -1,0 +1,49 @@
+# make demo | test | bench | lint | screenshots: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test test-core test-mrml test-widgets lint bench screenshots clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/psma demo --case demo-case
+
+test: lint test-core test-mrml test-widgets
+
+test-core: $(VENV)/.testing
+	$(BIN)/python -m pytest Testing/Core -n 2 --dist loadfile
+
+test-mrml: $(VENV)/.testing
+	$(BIN)/python -m pytest Testing/Mrml
+
+test-widgets: $(VENV)/.testing
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest Testing/Widgets
+
+lint: $(VENV)/.testing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.testing
+	for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+screenshots: $(VENV)/.testing
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py
+
+clean:
+	rm -rf $(VENV) demo-case
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
+		(echo "Python 3.10, 3.11 or 3.12 is needed: make PYTHON=python3.12 ..." && exit 1)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --editable . --constraint constraints.txt
+	touch $@
+
+$(VENV)/.testing: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[test]' --constraint constraints.txt
+	touch $(VENV)/.runtime $@

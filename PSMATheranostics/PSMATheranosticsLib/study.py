@@ -1,0 +1,90 @@
+"""The data of one time point, as it is read and before it is stored.
+
+Geometry is SimpleITK's: LPS millimetres, arrays z, y, x. Units stand in the names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import SimpleITK as sitk
+from PSMASegmentLib.organs import OrganMap
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Who was imaged. ``patient_id`` decides whether two studies belong to the same man."""
+
+    patient_id: str
+    name: str = ""
+    birth_date: date | None = None
+    sex: str = ""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How stored values became the values of the emission image: the trace of every SUV.
+
+    ``factor`` is what one unit of the rescaled source (Bq/mL for BQML) was multiplied with, 1.0 where the source held
+    SUVbw already. ``inputs`` holds each header value that entered it, by DICOM keyword with its unit, in the
+    order of the formula, ready to be shown.
+    """
+
+    quantity: str  # "SUVbw"
+    factor: float
+    method: str  # e.g. "BQML, decay corrected to start of scan (DecayCorrection START)"
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DicomOrigin:
+    """The headers that objects derived from an emission image must carry, whatever the image came from.
+
+    For NIfTI and NRRD input the identifiers are made once, kept with the case, and ``generated`` is true.
+    ``instance_uids`` are in the order of the slices of the emission image (index k = 0 first).
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    frame_of_reference_uid: str
+    sop_class_uid: str
+    instance_uids: tuple[str, ...]
+    modality: str = "PT"
+    study_id: str = ""
+    study_date: str = ""  # as written in DICOM, "" when unknown: what is added to a study must repeat them
+    study_time: str = ""
+    accession_number: str = ""
+    series_number: int | None = None
+    series_description: str = ""
+    referring_physician: str = ""
+    manufacturer: str = ""
+    generated: bool = False
+
+
+@dataclass
+class Study:
+    """One time point: emission image with everything known about it, and CT and organ map where there are any.
+
+    ``emission`` is float32 in the quantity of ``scaling``; ``ct`` is in HU on its own grid, same frame of reference.
+    ``source`` says in one line where the images were read from; ``fingerprint`` is equal for two readings of the same
+    source and decides whether a study is in a case already.
+    """
+
+    patient: Patient
+    acquired: datetime
+    modality: str  # "PET"
+    tracer: str  # as written on the scanner or in the sidecar, "" when unknown
+    emission: sitk.Image
+    scaling: Scaling
+    origin: DicomOrigin
+    source: str
+    fingerprint: str
+    ct: sitk.Image | None = None
+    organs: OrganMap | None = None
+    injected_activity_mbq: float | None = None
+    minutes_after_injection: float | None = None
+    weight_kg: float | None = None
+    scanner: str = ""
+    warnings: list[str] = field(default_factory=list)
