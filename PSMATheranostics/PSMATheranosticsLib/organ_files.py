@@ -1,0 +1,58 @@
+"""Organ maps from files: a label image and the names of its values."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from PSMASegmentLib.organs import OrganMap
+
+from .errors import InputError
+from .image_files import read_image, refuse_apart
+from .study import Study
+
+
+def attach_organ_map(study: Study, labels: Path, names_csv: Path | None) -> None:
+    """Give a study its organ map: a label image, on any grid, and a CSV file with lines of ``value,organ``.
+
+    Without ``names_csv`` the file ``labels.csv`` beside the map is taken. Raises InputError when a value has no name,
+    or when the map does not lie where the PET is.
+    """
+    if not labels.is_file():
+        raise InputError(f"There is no organ map {labels}.")
+    names_csv = labels.parent / "labels.csv" if names_csv is None else names_csv
+    if not names_csv.is_file():
+        raise InputError(f"There is no file {names_csv} that names the organs of {labels.name} (lines of value,organ).")
+    image = read_image(labels)
+    values = sitk.GetArrayViewFromImage(image)
+    if not np.issubdtype(values.dtype, np.integer):
+        if (values != np.round(values)).any():
+            raise InputError(f"{labels} holds values that are not whole numbers; an organ map must.")
+        image = sitk.Cast(image, sitk.sitkUInt16)
+    refuse_apart(image, study.emission, labels)
+    names = _organ_names(names_csv)
+    unnamed = [int(value) for value in np.unique(sitk.GetArrayViewFromImage(image)) if value and value not in names]
+    if unnamed:
+        raise InputError(f"{labels.name} holds the values {unnamed}, which {names_csv} does not name.")
+    study.organs = OrganMap(image, names)
+
+
+def _organ_names(path: Path) -> dict[int, str]:
+    names: dict[int, str] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from error
+    if rows and [cell.strip() for cell in rows[0][:2]] == ["value", "organ"]:
+        del rows[0]
+    for row in rows:
+        if len(row) < 2 or not row[0].strip().isdigit() or not row[1].strip():
+            raise InputError(f"{path}: the line {','.join(row)} is not value,organ with a whole number.")
+        if int(row[0]) in names:
+            raise InputError(f"{path}: the value {int(row[0])} is named twice.")
+        names[int(row[0])] = row[1].strip()
+    names.pop(0, None)  # background
+    return names
