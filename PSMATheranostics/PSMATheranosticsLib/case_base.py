@@ -1,0 +1,159 @@
+"""What everything in a case rests on: the open database, its images, the writer's lock and the journal."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import SimpleITK as sitk
+
+from .case_database import CaseDamaged, Database, create_database, open_database, require_case
+from .case_folder import DATABASE_NAME, leftovers
+from .case_lock import CaseLock
+from .case_rows import patient_record, patient_row
+from .errors import CaseError
+from .image_store import ImageStore
+from .journal import Change, Journal
+from .records import JournalEntry
+from .study import Patient
+
+Case = TypeVar("Case", bound="CaseBase")
+
+
+class CaseBase:
+    """An open case folder. Made by ``create`` and ``open``, closed by ``close`` or at the end of a with block."""
+
+    def __init__(self, folder: Path, database: Database, user: str, lock: CaseLock | None) -> None:
+        self.folder = folder
+        self.user = user
+        self._database = database
+        self._images = ImageStore(folder)
+        self._journal = Journal(database, user)
+        self._lock = lock
+        row = database.row("SELECT * FROM patient")
+        if row is None:
+            raise CaseDamaged(f"{database.path} holds no patient: it is damaged. Restore the case from a backup.")
+        self.patient: Patient = patient_record(row)
+
+    @classmethod
+    def create(cls: type[Case], folder: Path, patient: Patient, user: str | None = None) -> Case:
+        """Make a new case in ``folder``, which may exist, and open it for writing.
+
+        ``user`` stands in the journal, by default the name of the login. Raises CaseError where a case is there
+        already, or where the folder cannot be written to.
+        """
+        folder = Path(folder).absolute()  # the program may change its directory while the case is open
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CaseError(
+                f"The folder {folder} could not be made: {error.strerror or error}. Choose another place for the case."
+            ) from error
+        user = user or _login()
+        lock = CaseLock(folder, user)
+        try:
+            if (folder / DATABASE_NAME).exists():
+                raise CaseError(
+                    f"There is a case in {folder} already. Open it, or choose another folder for the new one."
+                )
+            create_database(folder, patient_row(patient))
+        except CaseError:
+            lock.release()
+            raise
+        return cls._opened(folder, user, lock)
+
+    @classmethod
+    def open(cls: type[Case], folder: Path, write: bool = False, user: str | None = None) -> Case:
+        """Open a case, for reading unless ``write``. There may be any number of readers beside one writer.
+
+        Raises CaseError where there is no case, it is damaged, made by a newer program, or open for writing elsewhere.
+        """
+        folder = Path(folder).absolute()
+        user = user or _login()
+        if not write:
+            return cls._opened(folder, user, None)
+        require_case(folder)  # before a lock file is left where no case is
+        return cls._opened(folder, user, CaseLock(folder, user))
+
+    @classmethod
+    def _opened(cls: type[Case], folder: Path, user: str, lock: CaseLock | None) -> Case:
+        database = None
+        opened = False
+        try:
+            database = open_database(folder, write=lock is not None)
+            case = cls(folder, database, user, lock)
+            if lock is not None:
+                for path in leftovers(folder):
+                    path.unlink(missing_ok=True)
+            opened = True
+            return case
+        finally:
+            if not opened:
+                if database is not None:
+                    database.close()
+                if lock is not None:
+                    lock.release()
+
+    def close(self) -> None:
+        """Close the case and let the next writer in. Closing twice does no harm."""
+        self._database.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self: Case) -> Case:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Make several changes one step of the journal: all of them are stored, undone and redone together.
+
+        An exception inside takes all of them back.
+        """
+        with self._change(name):
+            yield
+
+    def reading(self) -> AbstractContextManager[None]:
+        """A with block in which all queries see the same state of the case, even while somebody writes."""
+        return self._database.reading()
+
+    def load_image(self, image_id: str) -> sitk.Image:
+        """An image by its content hash, verified. Raises CaseError where it is missing or damaged."""
+        return self._images.load(image_id)
+
+    def journal(self) -> list[JournalEntry]:
+        """All steps ever made in this case, oldest first."""
+        return self._journal.entries()
+
+    def undo(self) -> str | None:
+        """Take back the last step; return its name, None where nothing is left to undo."""
+        self._require_writer()
+        return self._journal.undo()
+
+    def redo(self) -> str | None:
+        """Repeat the step undone last; return its name, None where there is none or a change came after it."""
+        self._require_writer()
+        return self._journal.redo()
+
+    def _change(self, action: str) -> AbstractContextManager[Change]:
+        self._require_writer()
+        return self._journal.step(action)
+
+    def _require_writer(self) -> None:
+        if self._lock is None:
+            raise CaseError(f"The case {self.folder} is open for reading only. Open it for writing to change it.")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # what getpass raises where the account has no name differs by version
+        return "unknown user"

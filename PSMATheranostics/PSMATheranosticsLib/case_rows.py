@@ -1,0 +1,238 @@
+"""Records to rows of ``case.db`` and back. Structured values are JSON text; times are ISO 8601."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PSMASegmentLib.measure import Measures
+
+from .errors import InputError
+from .records import (
+    LesionInput,
+    LesionRecord,
+    LinkInput,
+    LinkRecord,
+    MatchingRecord,
+    ResponseRecord,
+    SegmentationRecord,
+    StudyRecord,
+)
+from .study import DicomOrigin, Patient, Scaling, Study
+
+Row = dict[str, Any]
+
+
+def to_json(value: Any) -> str:
+    """JSON text of a value; numpy numbers and arrays, dates, paths and dataclasses are understood too.
+
+    Keys of dictionaries become text. Raises InputError for anything else.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"A value cannot be stored in the case: {error}. Hand over numbers, text, lists, maps."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} is not a plain value")
+
+
+def now() -> str:
+    """The time (UTC) to the millisecond, as stored."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def patient_row(patient: Patient) -> Row:
+    """Columns of ``patient`` but its id."""
+    birth_date = patient.birth_date.isoformat() if patient.birth_date else None
+    return {"patient_id": patient.patient_id, "name": patient.name, "birth_date": birth_date, "sex": patient.sex}
+
+
+def patient_record(row: sqlite3.Row) -> Patient:
+    """The patient of a case."""
+    birth_date = date.fromisoformat(row["birth_date"]) if row["birth_date"] else None
+    return Patient(patient_id=row["patient_id"], name=row["name"], birth_date=birth_date, sex=row["sex"])
+
+
+def study_row(study: Study, study_id: int, emission_id: str, ct_id: str | None, organs_id: str | None) -> Row:
+    """Columns of ``studies`` for a study whose images are stored."""
+    return {
+        "study_id": study_id,
+        "acquired": study.acquired.isoformat(),
+        "modality": study.modality,
+        "tracer": study.tracer,
+        "emission_id": emission_id,
+        "ct_id": ct_id,
+        "organs_id": organs_id,
+        "organ_names": to_json(study.organs.names if study.organs else {}),
+        "scaling": to_json(study.scaling),
+        "origin": to_json(study.origin),
+        "source": study.source,
+        "fingerprint": study.fingerprint,
+        "injected_activity_mbq": _number(study.injected_activity_mbq),
+        "minutes_after_injection": _number(study.minutes_after_injection),
+        "weight_kg": _number(study.weight_kg),
+        "scanner": study.scanner,
+        "warnings": to_json(list(study.warnings)),
+        "marked_baseline": 0,
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def study_records(rows: list[sqlite3.Row]) -> list[StudyRecord]:
+    """All studies of a case by time of acquisition, labeled from the baseline.
+
+    The baseline is the marked study, else the earliest. Times are compared as read from the clock at the scanner.
+    """
+    ordered = sorted(
+        rows, key=lambda row: (datetime.fromisoformat(row["acquired"]).replace(tzinfo=None), row["study_id"])
+    )
+    baseline = next((index for index, row in enumerate(ordered) if row["marked_baseline"]), 0)
+    return [_study_record(row, _study_label(index, baseline), index == baseline) for index, row in enumerate(ordered)]
+
+
+def _study_label(index: int, baseline: int) -> str:
+    if index < baseline:
+        return f"Prior {index + 1}"
+    return f"Follow-up {index - baseline}" if index > baseline else "Baseline"
+
+
+def _study_record(row: sqlite3.Row, label: str, is_baseline: bool) -> StudyRecord:
+    origin = json.loads(row["origin"])
+    return StudyRecord(
+        study_id=row["study_id"],
+        label=label,
+        is_baseline=is_baseline,
+        acquired=datetime.fromisoformat(row["acquired"]),
+        modality=row["modality"],
+        tracer=row["tracer"],
+        emission_id=row["emission_id"],
+        ct_id=row["ct_id"],
+        organs_id=row["organs_id"],
+        organ_names={int(value): name for value, name in json.loads(row["organ_names"]).items()},
+        scaling=Scaling(**json.loads(row["scaling"])),
+        origin=DicomOrigin(**{**origin, "instance_uids": tuple(origin["instance_uids"])}),
+        source=row["source"],
+        fingerprint=row["fingerprint"],
+        injected_activity_mbq=row["injected_activity_mbq"],
+        minutes_after_injection=row["minutes_after_injection"],
+        weight_kg=row["weight_kg"],
+        scanner=row["scanner"],
+        warnings=tuple(json.loads(row["warnings"])),
+    )
+
+
+def segmentation_record(row: sqlite3.Row) -> SegmentationRecord:
+    """The automatic result of one study."""
+    return SegmentationRecord(
+        study_id=row["study_id"],
+        labels_id=row["labels_id"],
+        provenance=json.loads(row["provenance"]),
+        removed=json.loads(row["removed"]),
+        created=datetime.fromisoformat(row["created"]),
+    )
+
+
+def lesion_row(study_id: int, lesion: LesionInput, decision_id: int | None) -> Row:
+    """Columns of ``lesions``."""
+    measures = lesion.measures
+    row: Row = {"study_id": study_id, "lesion": int(measures.lesion), "voxels": int(measures.voxels)}
+    for name in ("volume_ml", "suv_max", "suv_mean", "suv_peak", "tl_psma"):
+        row[name] = float(getattr(measures, name))
+    for place in ("centroid", "hottest"):
+        for axis, value in zip("xyz", getattr(measures, f"{place}_mm"), strict=True):
+            row[f"{place}_{axis}_mm"] = float(value)
+    return {**row, "origin": lesion.origin, "reason": lesion.reason, "decision_id": decision_id}
+
+
+def lesion_record(row: sqlite3.Row) -> LesionRecord:
+    """One lesion joined with its decision and track."""
+    measures = Measures(
+        lesion=row["lesion"],
+        voxels=row["voxels"],
+        volume_ml=row["volume_ml"],
+        suv_max=row["suv_max"],
+        suv_mean=row["suv_mean"],
+        suv_peak=row["suv_peak"],
+        tl_psma=row["tl_psma"],
+        centroid_mm=(row["centroid_x_mm"], row["centroid_y_mm"], row["centroid_z_mm"]),
+        hottest_mm=(row["hottest_x_mm"], row["hottest_y_mm"], row["hottest_z_mm"]),
+    )
+    return LesionRecord(
+        study_id=row["study_id"],
+        lesion=row["lesion"],
+        measures=measures,
+        origin=row["origin"],
+        reason=row["reason"],
+        decision=row["decision"] or "undecided",
+        decision_reason=row["decision_reason"] or "",
+        track=row["track"],
+    )
+
+
+def link_values(link: LinkInput) -> Row:
+    """Columns that ``links`` and ``link_decisions`` have in common, but the ids."""
+    return {
+        "kind": link.kind,
+        "gap_mm": float(link.gap_mm),
+        "overlap": float(link.overlap),
+        "confidence": float(link.confidence),
+        "reason": link.reason,
+        "is_primary": int(link.primary),
+    }
+
+
+def link_record(row: sqlite3.Row) -> LinkRecord:
+    """One link with its status."""
+    names = ("baseline_id", "followup_id", "baseline_lesion", "followup_lesion", "kind", "gap_mm", "overlap")
+    return LinkRecord(
+        **{name: row[name] for name in names},
+        confidence=row["confidence"],
+        reason=row["reason"],
+        primary=bool(row["is_primary"]),
+        status=row["status"],
+        decision_reason=row["decision_reason"],
+    )
+
+
+def matching_record(row: sqlite3.Row) -> MatchingRecord:
+    """What goes with the links of one pair of studies."""
+    return MatchingRecord(
+        baseline_id=row["baseline_id"],
+        followup_id=row["followup_id"],
+        not_imaged_baseline=json.loads(row["not_imaged_baseline"]),
+        not_imaged_followup=json.loads(row["not_imaged_followup"]),
+        provenance=json.loads(row["provenance"]),
+        created=datetime.fromisoformat(row["created"]),
+    )
+
+
+def response_record(row: sqlite3.Row) -> ResponseRecord:
+    """One response."""
+    return ResponseRecord(
+        followup_id=row["followup_id"],
+        criterion=row["criterion"],
+        record=json.loads(row["record"]),
+        created=datetime.fromisoformat(row["created"]),
+    )

@@ -1,0 +1,195 @@
+"""What goes into a case folder and what comes out of it: plain frozen records without behavior.
+
+``...Input`` records are handed to the store, ``...Record`` records are read from it. Study ids are the store's own
+numbers, lesion numbers are the values in the label image of their study.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import SimpleITK as sitk
+from PSMASegmentLib.measure import Measures
+
+from .study import DicomOrigin, Scaling
+
+LESION_DECISIONS = ("undecided", "accepted", "rejected")
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """One time point of the case. Images are named by their content hash; ``label`` counts from the baseline."""
+
+    study_id: int
+    label: str  # "Baseline", "Follow-up 1", "Prior 1"
+    is_baseline: bool
+    acquired: datetime
+    modality: str
+    tracer: str
+    emission_id: str
+    ct_id: str | None
+    organs_id: str | None
+    organ_names: dict[int, str]
+    scaling: Scaling
+    origin: DicomOrigin
+    source: str
+    fingerprint: str
+    injected_activity_mbq: float | None
+    minutes_after_injection: float | None
+    weight_kg: float | None
+    scanner: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LesionInput:
+    """One automatically found lesion: its measures, which step found it and why it is taken for a lesion."""
+
+    measures: Measures
+    origin: str = ""
+    reason: str = ""
+
+    @property
+    def lesion(self) -> int:
+        """The lesion's number in the label image."""
+        return self.measures.lesion
+
+
+@dataclass(frozen=True)
+class SegmentationRecord:
+    """The automatic result of one study: label image, what was removed as physiological, and how it was made."""
+
+    study_id: int
+    labels_id: str
+    provenance: dict[str, Any]
+    removed: list[dict[str, Any]]
+    created: datetime
+
+
+@dataclass(frozen=True)
+class LesionRecord:
+    """One lesion with its track and the physician's decision: "undecided", "accepted" or "rejected"."""
+
+    study_id: int
+    lesion: int
+    measures: Measures
+    origin: str
+    reason: str
+    decision: str
+    decision_reason: str
+    track: int | None
+
+
+@dataclass(frozen=True)
+class RegistrationRecord:
+    """How a point of the fixed study maps to the moving study (LPS mm), and how good that is."""
+
+    fixed_id: int
+    moving_id: int
+    transform: sitk.Transform
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LinkInput:
+    """A proposed link between a lesion of an earlier and one of a later study. ``primary``: it carries the track on."""
+
+    baseline_lesion: int
+    followup_lesion: int
+    kind: str
+    gap_mm: float
+    overlap: float
+    confidence: float
+    reason: str
+    primary: bool
+
+
+@dataclass(frozen=True)
+class LinkRecord:
+    """A link with its status: proposed, accepted, edited (drawn by hand) or rejected."""
+
+    baseline_id: int
+    followup_id: int
+    baseline_lesion: int
+    followup_lesion: int
+    kind: str
+    gap_mm: float
+    overlap: float
+    confidence: float
+    reason: str
+    primary: bool
+    status: str
+    decision_reason: str = ""
+
+
+@dataclass(frozen=True)
+class MatchingRecord:
+    """What goes with the links of one pair of studies: lesions outside the other scan's field of view, and settings."""
+
+    baseline_id: int
+    followup_id: int
+    not_imaged_baseline: list[int]
+    not_imaged_followup: list[int]
+    provenance: dict[str, Any]
+    created: datetime
+
+
+@dataclass(frozen=True)
+class TrackInput:
+    """One lesion followed over the studies. ``lesions`` and ``status`` by study id; ``parents`` are track numbers."""
+
+    number: int
+    lesions: dict[int, int]
+    status: dict[int, str]
+    parents: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """A stored track. ``tracking_uid`` is its DICOM Tracking UID, made once and kept for good."""
+
+    number: int
+    label: str  # "L01"
+    tracking_uid: str
+    lesions: dict[int, int]
+    status: dict[int, str]
+    parents: list[int]
+
+
+@dataclass(frozen=True)
+class ResponseRecord:
+    """What was recorded about the response of one follow-up by one criterion, such as a reader's statement."""
+
+    followup_id: int
+    criterion: str
+    record: dict[str, Any]
+    created: datetime
+
+
+@dataclass(frozen=True)
+class OrphanedDecision:
+    """A physician's decision whose lesion is not in the automatic results of today. It comes back when the lesion does.
+
+    ``about`` says what was decided on in the words of that time; ``what`` is "lesion" or "link".
+    """
+
+    what: str
+    about: str
+    decision: str
+    reason: str
+    user: str
+    time: datetime
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """One step of the case's history. ``undone`` steps can be redone unless a later change ``discarded`` them."""
+
+    id: int
+    time: datetime
+    user: str
+    action: str
+    undone: bool
+    discarded: bool = False

@@ -1,0 +1,139 @@
+"""What a step of the case store costs beside plain SQLite, and what an image costs beside SimpleITK's own NRRD.
+
+The peer of a step is one INSERT (or 200 of them in one transaction) into a table of the same columns, in the same WAL
+mode with synchronous=FULL, without journal or checks. All images are synthetic. Run it with
+
+    python Testing/Benchmarks/bench_case_store.py [--folder DIR] [--repeats 20]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from PSMASegmentLib.measure import measure_lesions
+from PSMATheranosticsLib.case_schema import SCHEMA
+from PSMATheranosticsLib.case_store import CaseStore
+from PSMATheranosticsLib.image_store import ImageStore
+from PSMATheranosticsLib.records import LesionInput
+from PSMATheranosticsLib.study import DicomOrigin, Patient, Scaling, Study
+
+SIZE = (168, 168, 350)  # x, y, z: a whole-body PET
+SPACING_MM = (4.07, 4.07, 3.0)
+LESIONS = 200
+PATIENT = Patient("SYNTHETIC-BENCH")
+
+
+def whole_body() -> sitk.Image:
+    """Noise in an elliptic body, air around it: compresses about as a reconstructed PET does."""
+    z, y, x = np.ogrid[: SIZE[2], : SIZE[1], : SIZE[0]]
+    body = ((y - 84) / 40) ** 2 + ((x - 84) / 60) ** 2 + 0 * z < 1
+    values = np.where(body, np.random.default_rng(1).gamma(1.0, 0.4, body.shape), 0).astype(np.float32)
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing(SPACING_MM)
+    return image
+
+
+def lesion_labels(like: sitk.Image) -> sitk.Image:
+    """``LESIONS`` cubes of 5 voxels a side."""
+    array = np.zeros(SIZE[::-1], np.uint16)
+    for number in range(LESIONS):
+        plane, place = divmod(number, 10)
+        z, y, x = 8 + 16 * plane, 70, 40 + 9 * place
+        array[z : z + 5, y : y + 5, x : x + 5] = number + 1
+    labels = sitk.GetImageFromArray(array)
+    labels.CopyInformation(like)
+    return labels
+
+
+def milliseconds(action: Callable[[int], object], repeats: int) -> str:
+    """Median and largest time of ``action(0)``, ``action(1)`` ..."""
+    times = []
+    for number in range(repeats):
+        start = time.perf_counter()
+        action(number)
+        times.append(1000 * (time.perf_counter() - start))
+    return f"{statistics.median(times):8.2f} ms (largest {max(times):.2f}, {repeats} times)"
+
+
+def plain_database(path: Path) -> sqlite3.Connection:
+    """The tables of a case without the case store around them."""
+    database = sqlite3.connect(path, isolation_level=None)
+    database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {SCHEMA}")
+    return database
+
+
+def insert_rows(database: sqlite3.Connection, table: str, rows: list[tuple[object, ...]]) -> None:
+    """All rows in one transaction."""
+    database.execute("BEGIN IMMEDIATE")
+    database.execute(f"DELETE FROM {table}" if len(rows) > 1 else "SELECT 1")
+    database.executemany(f"INSERT INTO {table} VALUES ({','.join('?' * len(rows[0]))})", rows)
+    database.execute("COMMIT")
+
+
+def main() -> None:
+    """Print the costs."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--folder", type=Path, help="where to write (default: a temporary folder)")
+    options.add_argument("--repeats", type=int, default=20)
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        measure(Path(folder), chosen.repeats)
+
+
+def measure(folder: Path, repeats: int) -> None:
+    """Print the costs of images, steps and opening, all below ``folder``."""
+    emission = whole_body()
+    labels = lesion_labels(emission)
+    lesions = [LesionInput(found, "rules", "hot") for found in measure_lesions(emission, labels)]
+    study = Study(
+        PATIENT, datetime(2024, 1, 1), "PET", "68Ga-PSMA-11", emission, Scaling("SUVbw", 1.0, "none"),
+        DicomOrigin("1.1", "1.2", "1.3", "1.4", tuple(f"1.5.{n}" for n in range(SIZE[2]))), "synthetic", "synthetic",
+    )  # fmt: skip
+    print(f"whole body {SIZE} float32, {LESIONS} lesions")
+
+    (folder / "peer").mkdir()
+    images = ImageStore(folder / "peer")
+    fresh = [sitk.Add(emission, 0.001 * number) for number in range(3)]
+    print("image, store          ", milliseconds(lambda n: images.save(fresh[n]), 3))
+    print("image, SimpleITK write", milliseconds(lambda n: sitk.WriteImage(fresh[n], folder / f"{n}.nrrd", True), 3))
+    image_id = images.save(fresh[0])
+    print("image, load and verify", milliseconds(lambda n: images.load(image_id), 3))
+    print("image, SimpleITK read ", milliseconds(lambda n: sitk.ReadImage(folder / "0.nrrd"), 3))
+    sizes = images.path(image_id).stat().st_size / 1e6, (folder / "0.nrrd").stat().st_size / 1e6
+    print(f"image, MB on disk        {sizes[0]:8.2f} (SimpleITK {sizes[1]:.2f})")
+
+    plain = plain_database(folder / "plain.db")
+    with CaseStore.create(folder / "case", PATIENT) as case:
+        case.add_study(study)
+        case.save_segmentation(1, labels, lesions)
+        decisions = ("accepted", "rejected")
+        print("decision, case store  ", milliseconds(lambda n: case.decide_lesion(1, 7, decisions[n % 2]), repeats))
+        row = (1, "0" * 64, 7, "accepted", "", "tester", "2024-01-01T00:00:00.000+00:00")
+        print(
+            "decision, plain SQLite",
+            milliseconds(lambda n: insert_rows(plain, "lesion_decisions", [(n, *row)]), repeats),
+        )
+        print("undo, case store      ", milliseconds(lambda n: case.undo(), repeats))
+        few = max(3, repeats // 5)
+        print("segmentation, store   ", milliseconds(lambda n: case.save_segmentation(1, labels, lesions), few))
+        rows = [(1, item.lesion, *(float(n) for n in range(12)), "rules", "hot", None) for item in lesions]
+        print("segmentation, SQLite  ", milliseconds(lambda n: insert_rows(plain, "lesions", rows), few))
+        print("lesions, read         ", milliseconds(lambda n: case.lesions(1), repeats))
+    print(
+        "open for writing, close", milliseconds(lambda n: CaseStore.open(folder / "case", write=True).close(), repeats)
+    )
+    print("open for reading, close", milliseconds(lambda n: CaseStore.open(folder / "case").close(), repeats))
+    plain.close()
+
+
+if __name__ == "__main__":
+    main()
