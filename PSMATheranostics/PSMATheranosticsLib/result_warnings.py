@@ -1,0 +1,66 @@
+"""What limits the results, gathered from the studies, registrations and tracks with a reference to its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .records import OrphanedDecision
+from .results_model import RegistrationResult, ResultWarning, StudyResult
+
+# A choice of this software: a proposed link below it is listed for a reader's look.
+LOW_CONFIDENCE = 0.5
+
+
+def study_warnings(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]:
+    """Warnings of reading and segmenting each study."""
+    for study in studies:
+        for text in study.warnings:
+            yield ResultWarning(text, "study", study.study_id)
+        if study.segmentation is None:
+            yield ResultWarning("The study has not been segmented yet.", "segmentation", study.study_id)
+            continue
+        for text in study.segmentation.provenance.get("warnings", ()):
+            yield ResultWarning(str(text), "segmentation", study.study_id)
+
+
+def registration_warnings(registrations: Sequence[RegistrationResult]) -> Iterator[ResultWarning]:
+    """Registrations that are not good, with their reasons."""
+    for registration in registrations:
+        if registration.verdict != "good":
+            reasons = "; ".join(registration.reasons) or "no reason given"
+            text = f"The registration is {registration.verdict or 'not judged'} ({reasons}): check its links."
+            yield ResultWarning(text, "registration", registration.moving_id)
+
+
+def tracking_warnings(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]:
+    """Lesions that were not followed, that are new or not for a special reason, or whose proposed link is uncertain."""
+    any_followed = any(lesion.track for study in studies for lesion in study.lesions)
+    for study in studies:
+        waiting = [lesion for lesion in study.lesions if not lesion.track]
+        if waiting and (any_followed or len(studies) > 1):
+            text = f"{_lesions(len(waiting))} not been followed yet: follow the lesions again."
+            yield ResultWarning(text, "tracking", study.study_id)
+        for lesion in study.lesions:
+            if lesion.track and lesion.novelty_note:
+                yield ResultWarning(f"{lesion.track}: {lesion.novelty_note}.", "tracking", study.study_id, lesion.track)
+            link = lesion.carrying_link
+            if lesion.track and link and link.status == "proposed" and link.confidence < LOW_CONFIDENCE:
+                text = (
+                    f"{lesion.track}: its link to an earlier study has a confidence of {link.confidence:.2f} "
+                    f"({link.reason}); confirm or remove it."
+                )
+                yield ResultWarning(text, "tracking", study.study_id, lesion.track)
+
+
+def _lesions(count: int) -> str:
+    return "1 lesion has" if count == 1 else f"{count} lesions have"
+
+
+def decision_warnings(orphans: Sequence[OrphanedDecision]) -> Iterator[ResultWarning]:
+    """Decisions of a reader that no longer apply because the automatic results have changed."""
+    for orphan in orphans:
+        text = (
+            f"{orphan.user} decided '{orphan.decision}' on {orphan.about} ({orphan.time:%Y-%m-%d}), "
+            f"but that {orphan.what} is not found any more: decide again where it matters."
+        )
+        yield ResultWarning(text, "decision")

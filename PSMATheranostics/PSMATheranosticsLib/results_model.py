@@ -1,0 +1,234 @@
+"""What a case says, ready to be shown or written: plain frozen records, no images, every number with its unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import date, datetime
+from typing import Any
+
+from PSMASegmentLib.measure import Measures, Totals
+
+from .study import Patient, Scaling
+
+SCHEMA = "psma-results/1"
+
+
+@dataclass(frozen=True)
+class LinkResult:
+    """A proposed or decided link from a lesion to a lesion of an earlier study."""
+
+    earlier_study_id: int
+    earlier_lesion: int
+    kind: str  # "one-to-one", "split", "merge", "complex"
+    gap_mm: float
+    overlap: float  # share of the smaller lesion, 0 to 1
+    confidence: float  # 0 to 1
+    reason: str
+    primary: bool
+    status: str  # "proposed", "accepted", "edited"
+
+
+@dataclass(frozen=True)
+class LesionResult:
+    """One lesion on one study."""
+
+    lesion: int  # value in the label image of the study
+    track: str  # e.g. "L01"; "" before lesions were followed
+    tracking_uid: str
+    status: str  # see ``status_colors.STATUSES``; "" before lesions were followed
+    new_since_baseline: bool | None  # None where it cannot be said
+    novelty_note: str  # why the lesion is or is not new, where that is not plain
+    measures: Measures
+    origin: str
+    reason: str
+    decision: str  # "undecided", "accepted"; "rejected" only in ``StudyResult.rejected``
+    decision_reason: str
+    links: tuple[LinkResult, ...] = ()  # by the time of the earlier study
+
+    @property
+    def carrying_link(self) -> LinkResult | None:
+        """The link on which the track came here: the primary one to the latest earlier study."""
+        return next((link for link in reversed(self.links) if link.primary), None)
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """How the lesions of a study were found."""
+
+    method: str
+    rule_set: str
+    threshold_suv: float | None
+    settings: dict[str, Any]
+    created: datetime
+    provenance: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """Method and rule set in a few words."""
+        return f"{self.method} ({self.rule_set})" if self.rule_set else self.method
+
+    def compared(self) -> dict[str, str]:
+        """Everything that must be equal on two scans for their volumes to be comparable, as text."""
+        named: dict[str, Any] = {"method": self.text}
+        named |= {name: self.provenance[name] for name in ("version", "organs") if name in self.provenance}
+        named |= self.settings
+        return {name: _setting_text(value) for name, value in named.items()}
+
+
+def _setting_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """One time point with its lesions."""
+
+    study_id: int
+    label: str
+    is_baseline: bool
+    acquired: datetime
+    days_since_baseline: int
+    modality: str
+    tracer: str
+    scaling: Scaling
+    injected_activity_mbq: float | None
+    minutes_after_injection: float | None
+    weight_kg: float | None
+    scanner: str
+    source: str
+    synthetic: bool
+    image_suv_max: float
+    segmentation: SegmentationResult | None
+    totals: Totals | None  # None before the study was segmented
+    change_from_baseline_percent: dict[str, float | None]  # psma_tv_ml, tl_psma, suv_max, suv_mean, lesion_count
+    lesions: tuple[LesionResult, ...]  # those that count
+    rejected: tuple[LesionResult, ...]  # those that a reader rejected; they count nowhere
+    removed: tuple[dict[str, Any], ...]  # regions that the segmentation took as physiological or too small
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrackCell:
+    """A track on one study. ``lesion`` and the measures are None where the track has no lesion there."""
+
+    study_id: int
+    status: str  # "" where the study was not followed or the lesion was rejected
+    lesion: int | None = None
+    volume_ml: float | None = None
+    suv_max: float | None = None
+    suv_peak: float | None = None
+    volume_change_percent: float | None = None  # against the baseline study
+    suv_max_change_percent: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """One lesion over time, with one cell per study in the order of ``Results.studies``."""
+
+    label: str
+    tracking_uid: str
+    parents: tuple[str, ...]
+    cells: tuple[TrackCell, ...]
+
+
+@dataclass(frozen=True)
+class RegistrationResult:
+    """How well one study was brought onto another."""
+
+    fixed_id: int
+    moving_id: int
+    method: str
+    reference: str
+    verdict: str  # "good", "doubtful", "poor"
+    reasons: tuple[str, ...]
+    quality: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ResponseResult:
+    """The response of one follow-up study against the baseline, with everything that decided it."""
+
+    criterion: str
+    baseline_id: int
+    followup_id: int
+    category: str
+    candidate: bool  # True until a reader confirmed this category
+    confirmed_by: str
+    baseline_ttv_ml: float | None
+    followup_ttv_ml: float | None
+    change_ml: float | None
+    change_percent: float | None
+    new_lesions: bool | None
+    new_lesion_tracks: tuple[str, ...]  # the new lesions by track label
+    residual_uptake: bool | None
+    why: str
+    branches: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ResultWarning:
+    """Something that limits the results, with the step and the study that it comes from."""
+
+    text: str
+    source: str  # "study", "segmentation", "registration", "tracking", "response", "decision"
+    study_id: int | None = None
+    track: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that panel, report and files show of a case."""
+
+    software: str
+    version: str
+    created: datetime
+    patient: Patient
+    baseline_id: int | None
+    studies: tuple[StudyResult, ...]
+    tracks: tuple[TrackResult, ...]
+    registrations: tuple[RegistrationResult, ...]
+    responses: tuple[ResponseResult, ...]
+    warnings: tuple[ResultWarning, ...]
+    schema: str = field(default=SCHEMA)
+
+    def study(self, study_id: int) -> StudyResult:
+        """The study with ``study_id``; ``KeyError`` where there is none."""
+        for study in self.studies:
+            if study.study_id == study_id:
+                return study
+        raise KeyError(f"no study {study_id} in these results")
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any study is synthetic."""
+        return any(study.synthetic for study in self.studies)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, numbers and text for JSON; ``schema`` comes first, dates are ISO 8601."""
+        plain: dict[str, Any] = plain_value(self)
+        return {"schema": plain.pop("schema"), **plain}
+
+
+def plain_value(value: Any) -> Any:
+    """``value`` made of what JSON knows; a number that is infinite or not a number becomes None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain_value(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain_value(item) for item in value]
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if hasattr(value, "item"):  # a numpy scalar
+        return plain_value(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)

@@ -1,0 +1,123 @@
+"""results.json and lesions.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from example_case import PATIENT, Spot, Visit, make_case
+from PSMATheranosticsLib.outputs import LESION_COLUMNS, write_lesions_csv, write_results_json, write_whole
+from PSMATheranosticsLib.results import collect_results
+from PSMATheranosticsLib.results_model import Results
+
+A = Spot(1, (10, 10, 10), (5, 5, 5), 12.0)
+B = Spot(2, (30, 10, 20), (4, 5, 5), 20.0)
+NEW = Spot(3, (45, 12, 12), (5, 5, 5), 9.0)
+
+
+@pytest.fixture
+def results(tmp_path) -> Results:
+    with make_case(tmp_path / "case", [Visit(0, [A, B]), Visit(84, [A, NEW])]) as case:
+        return collect_results(case)
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, strict=True))
+
+
+def test_json_file_holds_the_results(results, tmp_path):
+    path = tmp_path / "results.json"
+    write_results_json(results, path)
+    assert json.loads(path.read_text(encoding="utf-8")) == results.to_dict()
+
+
+def test_csv_has_one_row_per_lesion_and_study_and_the_tracks_that_are_gone(results, tmp_path):
+    path = tmp_path / "lesions.csv"
+    write_lesions_csv(results, path)
+    rows = rows_of(path)
+    assert [(row["study"], row["track"], row["status"], row["lesion"]) for row in rows] == [
+        ("Baseline", "L01", "baseline", "1"),
+        ("Baseline", "L02", "baseline", "2"),
+        ("Follow-up 1", "L01", "persistent", "1"),
+        ("Follow-up 1", "L03", "new", "2"),
+        ("Follow-up 1", "L02", "gone", ""),
+    ]
+    assert [row["new_since_baseline"] for row in rows] == ["no", "no", "no", "yes", ""]
+    assert rows[4]["volume_ml"] == ""
+    assert rows[4]["tracking_uid"] == rows[1]["tracking_uid"]
+
+
+def test_csv_numbers_come_back_without_loss(results, tmp_path):
+    path = tmp_path / "lesions.csv"
+    write_lesions_csv(results, path)
+    first = rows_of(path)[0]
+    measures = results.studies[0].lesions[0].measures
+    assert float(first["volume_ml"]) == measures.volume_ml
+    assert float(first["suv_peak_suvbw"]) == measures.suv_peak
+    centroid = tuple(float(first[f"centroid_{axis}_mm"]) for axis in ("left", "posterior", "superior"))
+    assert centroid == measures.centroid_mm
+
+
+def test_csv_is_rfc_4180_in_utf8_with_documented_columns(results, tmp_path):
+    named = replace(results, patient=replace(PATIENT, patient_id='Möller, "7"\nB'))
+    path = tmp_path / "lesions.csv"
+    write_lesions_csv(named, path)
+    raw = path.read_bytes()
+    assert not raw.startswith(b"\xef\xbb\xbf")
+    assert raw.endswith(b"\r\n")
+    header = raw.split(b"\r\n", 1)[0].decode()
+    assert header.split(",") == list(LESION_COLUMNS)
+    assert all(LESION_COLUMNS.values())
+    assert b'"M\xc3\xb6ller, ""7""\nB"' in raw
+    rows = list(csv.DictReader(io.StringIO(raw.decode(), newline=""), strict=True))
+    assert {row["patient_id"] for row in rows} == {'Möller, "7"\nB'}
+
+
+def test_csv_lists_tracks_in_their_order_beyond_99(results, tmp_path):
+    track, lesion = results.tracks[0], results.studies[0].lesions[0]
+    tracks = [replace(track, label=label) for label in ("L99", "L100")]
+    lesions = tuple(replace(lesion, track=label) for label in ("L100", "L99"))
+    one = replace(results, tracks=tuple(tracks), studies=(replace(results.studies[0], lesions=lesions),))
+    path = tmp_path / "lesions.csv"
+    write_lesions_csv(one, path)
+    assert [row["track"] for row in rows_of(path)] == ["L99", "L100"]
+
+
+def test_lesions_that_were_not_followed_are_in_the_csv(tmp_path):
+    with make_case(tmp_path / "case", [Visit(0, [A, B])], followed=False) as case:
+        write_lesions_csv(collect_results(case), tmp_path / "lesions.csv")
+    rows = rows_of(tmp_path / "lesions.csv")
+    assert [(row["track"], row["lesion"], row["status"]) for row in rows] == [("", "1", ""), ("", "2", "")]
+
+
+def test_rejected_lesions_are_not_in_the_csv(tmp_path):
+    with make_case(tmp_path / "case", [Visit(0, [A, B])]) as case:
+        case.decide_lesion(case.studies()[0].study_id, 2, "rejected")
+        write_lesions_csv(collect_results(case), tmp_path / "lesions.csv")
+    assert [row["lesion"] for row in rows_of(tmp_path / "lesions.csv")] == ["1"]
+
+
+def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_whole(path, b"first")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writing_makes_the_folder_and_replaces_the_file(tmp_path):
+    path = tmp_path / "new" / "file"
+    write_whole(path, b"first")
+    write_whole(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert list(path.parent.iterdir()) == [path]
