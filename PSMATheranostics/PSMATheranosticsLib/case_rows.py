@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 from PSMASegmentLib.measure import Measures
 
 from .errors import InputError
@@ -91,9 +92,14 @@ def study_row(study: Study, study_id: int, emission_id: str, ct_id: str | None, 
         "minutes_after_injection": _number(study.minutes_after_injection),
         "weight_kg": _number(study.weight_kg),
         "scanner": study.scanner,
+        "emission_max": _highest(study.emission),
         "warnings": to_json(list(study.warnings)),
         "marked_baseline": 0,
     }
+
+
+def _highest(image: sitk.Image) -> float:
+    return float(sitk.GetArrayViewFromImage(image).max())
 
 
 def _number(value: float | None) -> float | None:
@@ -139,6 +145,7 @@ def _study_record(row: sqlite3.Row, label: str, is_baseline: bool) -> StudyRecor
         minutes_after_injection=row["minutes_after_injection"],
         weight_kg=row["weight_kg"],
         scanner=row["scanner"],
+        emission_max=row["emission_max"],
         warnings=tuple(json.loads(row["warnings"])),
     )
 

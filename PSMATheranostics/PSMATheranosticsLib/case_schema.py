@@ -40,6 +40,7 @@ CREATE TABLE studies (
     minutes_after_injection REAL,
     weight_kg REAL,
     scanner TEXT NOT NULL,
+    emission_max REAL NOT NULL,
     warnings TEXT NOT NULL,
     marked_baseline INTEGER NOT NULL DEFAULT 0 CHECK (marked_baseline IN (0, 1))
 );

@@ -9,5 +9,5 @@ class CaseError(RuntimeError):
     """A case folder that is missing, damaged, locked by another writer or made by a newer program."""
 
 
-class Cancelled(Exception):  # noqa: N818 - a cancel is not an error
+class Cancelled(Exception):
     """The user stopped the work. Raised by a progress callback; nothing half-written is left behind."""

@@ -6,6 +6,7 @@ studies = read_studies([Path("export_of_the_scanner"), Path("images/studies.json
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -185,7 +186,12 @@ def _read_ct(point: TimePoint, warnings: list[str]) -> sitk.Image | None:
 def _tracer(pet: Series) -> str:
     item = first_item(pet.header, "RadiopharmaceuticalInformationSequence")
     meaning = text(first_item(item, "RadiopharmaceuticalCodeSequence"), "CodeMeaning")
-    return meaning or text(item, "Radiopharmaceutical")
+    return _without_carets(meaning) or text(item, "Radiopharmaceutical")
+
+
+def _without_carets(meaning: str) -> str:
+    """DICOM's superscripts as people write them: "PSMA-11 Ga^68^" becomes "PSMA-11 Ga-68"."""
+    return re.sub(r"\^(\d+)\^", r"\1", re.sub(r"(?<=[A-Za-z])\^(\d+)\^", r"-\1", meaning))
 
 
 def _origin(pet: Series, instances: tuple[Instance, ...]) -> DicomOrigin:

@@ -40,6 +40,7 @@ class StudyRecord:
     minutes_after_injection: float | None
     weight_kg: float | None
     scanner: str
+    emission_max: float  # highest value of the emission image, in the quantity of ``scaling``
     warnings: tuple[str, ...]
 
 

@@ -80,7 +80,9 @@ def response_input(baseline: StudyResult, followup: StudyResult, statement: Read
 
 
 def _any_new(followup: StudyResult) -> bool | None:
-    """Whether a lesion is new; None where none is known to be and some were not followed yet."""
+    """Whether a lesion is new; None where none is known to be and some were not looked for or followed yet."""
+    if followup.totals is None:
+        return None
     answers = {lesion.new_since_baseline for lesion in followup.lesions}
     if True in answers:
         return True

@@ -11,9 +11,17 @@ from .results_model import RegistrationResult, ResultWarning, StudyResult
 LOW_CONFIDENCE = 0.5
 
 
+# Parts of the names under which scanners write PSMA tracers: PSMA-11, PSMA-1007, rhPSMA, PSMA-617 hold "PSMA".
+PSMA_TRACERS = ("psma", "dcfpyl", "piflufolastat", "flotufolastat", "gozetotide", "vipivotide", "pylarify", "posluma")
+
+
 def study_warnings(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]:
     """Warnings of reading and segmenting each study."""
     for study in studies:
+        if not is_psma_tracer(study.tracer):
+            stated = f"'{study.tracer}', not known as a PSMA tracer" if study.tracer else "not stated"
+            text = f"The tracer is {stated}: thresholds, PSMA-TV and response hold for PSMA tracers only."
+            yield ResultWarning(text, "study", study.study_id)
         for text in study.warnings:
             yield ResultWarning(text, "study", study.study_id)
         if study.segmentation is None:
@@ -21,6 +29,11 @@ def study_warnings(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]:
             continue
         for text in study.segmentation.provenance.get("warnings", ()):
             yield ResultWarning(str(text), "segmentation", study.study_id)
+
+
+def is_psma_tracer(tracer: str) -> bool:
+    """Whether the name of a tracer, as a scanner or a person wrote it, is that of a PSMA ligand."""
+    return any(name in tracer.casefold() for name in PSMA_TRACERS)
 
 
 def registration_warnings(registrations: Sequence[RegistrationResult]) -> Iterator[ResultWarning]:

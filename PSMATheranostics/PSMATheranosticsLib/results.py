@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-import SimpleITK as sitk
 from PSMASegmentLib.measure import Measures, Totals, totals
 
 from . import __version__
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from .case_store import CaseStore
 
 SOFTWARE = "PSMATheranostics"
-
-# Highest value of each emission image by its content hash: an image never changes, and reading one takes long.
-_image_maxima: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def _study_results(case: CaseStore, read: _Case) -> tuple[StudyResult, ...]:
                 scanner=study.scanner,
                 source=study.source,
                 synthetic=_is_synthetic(case, study),
-                image_suv_max=_image_maximum(case, study.emission_id),
+                image_suv_max=study.emission_max,
                 segmentation=None if segmentation is None else _segmentation_result(segmentation),
                 totals=sums[study.study_id],
                 change_from_baseline_percent=_changes(baseline_sums, sums[study.study_id]),
@@ -159,14 +155,6 @@ def _is_synthetic(case: CaseStore, study: StudyRecord) -> bool:
     """Whether the study says of itself that it is synthetic, in any of the texts that come from its headers."""
     texts = (case.patient.name, case.patient.patient_id, study.source, study.scanner, study.origin.series_description)
     return any("synthetic" in text.casefold() for text in texts)
-
-
-def _image_maximum(case: CaseStore, image_id: str) -> float:
-    if image_id not in _image_maxima:
-        statistics = sitk.MinimumMaximumImageFilter()
-        statistics.Execute(case.load_image(image_id))
-        _image_maxima[image_id] = float(statistics.GetMaximum())
-    return _image_maxima[image_id]
 
 
 def _segmentation_result(record: SegmentationRecord) -> SegmentationResult:

@@ -384,6 +384,7 @@ class LargeCase:
                 minutes_after_injection=None,
                 weight_kg=None,
                 scanner="",
+                emission_max=20.0,
                 warnings=(),
             )
             for index in range(studies)
