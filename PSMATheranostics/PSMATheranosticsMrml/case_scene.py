@@ -1,0 +1,157 @@
+"""The nodes of a case in the scene: images, lesions and where they stand in the subject hierarchy.
+
+Nodes are found by attributes, so that they are found again in a saved scene and whatever the user renames them to.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import slicer
+
+from . import segments, volumes
+from .panel_rows import statusColor
+
+if TYPE_CHECKING:
+    from PSMATheranosticsLib.case_store import CaseStore
+    from PSMATheranosticsLib.records import StudyRecord
+    from PSMATheranosticsLib.results_model import LesionResult, Results, StudyResult
+
+CASE, STUDY, ROLE = "PSMATheranostics.Case", "PSMATheranostics.Study", "PSMATheranostics.Role"
+LABELS = "PSMATheranostics.Labels"  # which stored label image a segmentation node shows
+PET, CT, OVERLAY, LESIONS = "PET", "CT", "overlay", "lesions"
+
+UID_NAME = "DICOM"  # the name under which subject hierarchy plugins look for patient IDs and study instance UIDs
+
+
+class CaseScene:
+    """The nodes of the case in ``folder``. Holds no nodes itself: it looks them up, so a closed scene is no trouble."""
+
+    def __init__(self, folder: Path) -> None:
+        self._case = str(folder)
+
+    def node(self, studyId: int, role: str) -> slicer.vtkMRMLNode | None:
+        """The node of one study in one role (``PET``, ``CT``, ``OVERLAY``, ``LESIONS``), None where not loaded."""
+        wanted = {CASE: self._case, STUDY: str(studyId), ROLE: role}
+        kind = "vtkMRMLSegmentationNode" if role == LESIONS else "vtkMRMLScalarVolumeNode"
+        for node in slicer.util.getNodesByClass(kind):
+            if all(node.GetAttribute(key) == value for key, value in wanted.items()):
+                return node
+        return None
+
+    def loadedStudies(self) -> list[int]:
+        """Studies whose PET is in the scene."""
+        found = []
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+            if node.GetAttribute(CASE) == self._case and node.GetAttribute(ROLE) == PET:
+                found.append(int(node.GetAttribute(STUDY)))
+        return sorted(found)
+
+    def loadStudy(self, case: CaseStore, study: StudyRecord) -> None:
+        """Bring the images of one study into the scene, unless they are there."""
+        pet = self.node(study.study_id, PET)
+        if pet is None:
+            pet = self._addVolume(case, study, study.emission_id, PET)
+            volumes.showAsPet(pet)
+        if self.node(study.study_id, OVERLAY) is None:
+            self._mark(volumes.overlayOf(pet, f"{pet.GetName()} over CT"), study.study_id, OVERLAY)
+        if study.ct_id is not None and self.node(study.study_id, CT) is None:
+            volumes.showAsCt(self._addVolume(case, study, study.ct_id, CT))
+
+    def showLesions(self, case: CaseStore, results: Results, studyId: int) -> slicer.vtkMRMLSegmentationNode | None:
+        """Show the lesions of a loaded study as they are in the case now; None where it has none or is not loaded."""
+        study = results.study(studyId)
+        pet = self.node(studyId, PET)
+        if pet is None or study.segmentation is None:
+            return None
+        node = self.node(studyId, LESIONS)
+        if node is None:
+            node = segments.createSegmentation(pet, f"{study.acquired:%Y-%m-%d} lesions")
+            self._mark(node, studyId, LESIONS)
+            self._place(case, case.study(studyId), node)
+        self._update(node, case, studyId, lesionSegments(study))
+        return node
+
+    def _addVolume(
+        self, case: CaseStore, study: StudyRecord, imageId: str, role: str
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        # Named by date: what is called baseline today may be called prior tomorrow.
+        node = volumes.volumeFromImage(case.load_image(imageId), f"{study.acquired:%Y-%m-%d} {role}")
+        self._mark(node, study.study_id, role)
+        self._place(case, study, node)
+        return node
+
+    def _update(
+        self,
+        node: slicer.vtkMRMLSegmentationNode,
+        case: CaseStore,
+        studyId: int,
+        looks: list[segments.LesionSegment],
+    ) -> None:
+        """Read the labels again only where lesions came back or the study was segmented anew."""
+        record = case.segmentation(studyId)
+        labelsId = record.labels_id if record is not None else ""
+        wanted, shown = [look.lesion for look in looks], segments.shownLesions(node)
+        if node.GetAttribute(LABELS) == labelsId and set(wanted) <= set(shown):
+            for lesion in set(shown) - set(wanted):
+                segments.removeLesion(node, lesion)
+            segments.recolor(node, looks)
+        else:
+            segments.setLesions(node, case.labels(studyId), looks)
+            node.SetAttribute(LABELS, labelsId)
+
+    def _mark(self, node: slicer.vtkMRMLNode, studyId: int, role: str) -> None:
+        for key, value in ((CASE, self._case), (STUDY, str(studyId)), (ROLE, role)):
+            node.SetAttribute(key, value)
+
+    def _place(self, case: CaseStore, study: StudyRecord, node: slicer.vtkMRMLNode) -> None:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        patient = case.patient
+        patientItem = _itemByUid(hierarchy, patient.patient_id)
+        if not patientItem:
+            patientItem = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), patient.name or patient.patient_id)
+            hierarchy.SetItemUID(patientItem, UID_NAME, patient.patient_id)
+        studyItem = _itemByUid(hierarchy, study.origin.study_instance_uid)
+        if not studyItem:
+            studyItem = hierarchy.CreateStudyItem(patientItem, f"{study.acquired:%Y-%m-%d} {study.modality}")
+            hierarchy.SetItemUID(studyItem, UID_NAME, study.origin.study_instance_uid)
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.SetItemParent(item, studyItem)
+        else:
+            hierarchy.CreateItem(studyItem, node)
+
+
+def lesionSegments(study: StudyResult) -> list[segments.LesionSegment]:
+    """How the lesions that count are shown: named by track, colored by status."""
+    return [
+        segments.LesionSegment(
+            lesion=lesion.lesion,
+            name=lesionName(lesion),
+            color=statusColor(lesion.status),
+            tags=_tags(lesion),
+        )
+        for lesion in study.lesions
+    ]
+
+
+def lesionName(lesion: LesionResult) -> str:
+    """Name of a lesion as people see it: its track and status once it was followed, its number before."""
+    if not lesion.track:
+        return f"Lesion {lesion.lesion}"
+    return f"{lesion.track} {lesion.status}"
+
+
+def _tags(lesion: LesionResult) -> dict[str, str]:
+    if not lesion.track:
+        return {}
+    return {
+        segments.TAG_TRACK: lesion.track,
+        segments.TAG_TRACKING_UID: lesion.tracking_uid,
+        segments.TAG_STATUS: lesion.status,
+    }
+
+
+def _itemByUid(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, uid: str) -> int:
+    return hierarchy.GetItemByUID(UID_NAME, uid) if uid else 0

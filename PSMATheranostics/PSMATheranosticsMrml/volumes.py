@@ -1,0 +1,145 @@
+"""Images of the Libs and volume nodes: geometry, values, units and how they are shown first.
+
+The one place where SimpleITK's LPS becomes MRML's RAS and back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    import numpy as np
+    import SimpleITK as sitk
+
+PET_WINDOW_SUV = (0.0, 15.0)
+OVERLAY_FROM_SUV = 1.5  # below it the overlay is transparent, so that it does not darken the CT
+CT_SOFT_TISSUE_HU = (-160.0, 240.0)  # level 40, window 400
+
+PET_COLOR = "vtkMRMLColorTableNodeInvertedGrey"
+OVERLAY_COLOR = "vtkMRMLPETProceduralColorNodePET-Heat"
+CT_COLOR = "vtkMRMLColorTableNodeGrey"
+
+# value, coding scheme, meaning: quantity and unit of each kind of image (DICOM PS3.16, UCUM)
+SUVBW_CODES = (
+    ("126401", "DCM", "SUVbw"),
+    ("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight"),
+)
+CT_CODES = (
+    ("112031", "DCM", "Attenuation Coefficient"),
+    ("[hnsf'U]", "UCUM", "Hounsfield unit"),
+)
+
+
+def ijkToRasMatrix(image: sitk.Image) -> vtk.vtkMatrix4x4:
+    """Matrix from voxel indices (i, j, k) to RAS millimetres for a 3D image in LPS."""
+    direction, spacing, origin = image.GetDirection(), image.GetSpacing(), image.GetOrigin()
+    toRas = (-1.0, -1.0, 1.0)
+    matrix = vtk.vtkMatrix4x4()
+    for row in range(3):
+        for column in range(3):
+            matrix.SetElement(row, column, toRas[row] * direction[3 * row + column] * spacing[column])
+        matrix.SetElement(row, 3, toRas[row] * origin[row])
+    return matrix
+
+
+def imageFromArray(array: np.ndarray, ijkToRas: vtk.vtkMatrix4x4) -> sitk.Image:
+    """Image in LPS from an array (z, y, x) and its matrix to RAS."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(array)
+    toLps = (-1.0, -1.0, 1.0)
+    columns = [[toLps[row] * ijkToRas.GetElement(row, column) for row in range(3)] for column in range(3)]
+    spacing = [sum(value * value for value in column) ** 0.5 for column in columns]
+    image.SetSpacing(spacing)
+    image.SetDirection([columns[column][row] / spacing[column] for row in range(3) for column in range(3)])
+    image.SetOrigin([toLps[row] * ijkToRas.GetElement(row, 3) for row in range(3)])
+    return image
+
+
+def rasFromLps(point: tuple[float, float, float]) -> tuple[float, float, float]:
+    """A point of the Libs as a point of MRML (millimetres)."""
+    return -point[0], -point[1], point[2]
+
+
+def volumeFromImage(image: sitk.Image, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """A new volume node in the scene that holds a copy of ``image``."""
+    import SimpleITK as sitk
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.SetIJKToRASMatrix(ijkToRasMatrix(image))
+    slicer.util.updateVolumeFromArray(node, sitk.GetArrayViewFromImage(image))
+    return node
+
+
+def imageFromVolume(node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:
+    """A copy of a volume node's voxels with their geometry in LPS.
+
+    Raises:
+        ValueError: the volume is under a transform, so that its own geometry is not where it is shown.
+    """
+    if node.GetParentTransformNode() is not None:
+        told = _("The volume '{name}' is under a transform: harden the transform first.")
+        raise ValueError(told.format(name=node.GetName()))
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return imageFromArray(slicer.util.arrayFromVolume(node), matrix)
+
+
+def showAsPet(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """SUVbw in inverted grey, window 0 to 15."""
+    _setQuantity(node, *SUVBW_CODES)
+    _setDisplay(node, PET_COLOR, PET_WINDOW_SUV)
+
+
+def showAsOverlay(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """SUVbw in the colors that are laid over a CT, the lowest values transparent."""
+    _setQuantity(node, *SUVBW_CODES)
+    _setDisplay(node, OVERLAY_COLOR, PET_WINDOW_SUV)
+    display = node.GetDisplayNode()
+    display.SetAutoThreshold(False)
+    display.SetLowerThreshold(OVERLAY_FROM_SUV)
+    display.SetUpperThreshold(vtk.VTK_FLOAT_MAX)
+    display.SetApplyThreshold(True)
+
+
+def showAsCt(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """HU in grey, soft tissue window."""
+    _setQuantity(node, *CT_CODES)
+    _setDisplay(node, CT_COLOR, CT_SOFT_TISSUE_HU)
+
+
+def overlayOf(pet: slicer.vtkMRMLScalarVolumeNode, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """A second node on the same voxels, without a copy: a PET can be grey in one view and hot over CT in another.
+
+    It stays out of selectors and saved scenes: it can be made again at any time.
+    """
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    matrix = vtk.vtkMatrix4x4()
+    pet.GetIJKToRASMatrix(matrix)
+    node.SetIJKToRASMatrix(matrix)
+    node.SetAndObserveImageData(pet.GetImageData())
+    showAsOverlay(node)
+    return node
+
+
+def _setQuantity(
+    node: slicer.vtkMRMLScalarVolumeNode, quantity: tuple[str, str, str], units: tuple[str, str, str]
+) -> None:
+    for code, setter in ((quantity, node.SetVoxelValueQuantity), (units, node.SetVoxelValueUnits)):
+        entry = slicer.vtkCodedEntry()
+        entry.SetValueSchemeMeaning(*code)
+        setter(entry)
+
+
+def _setDisplay(node: slicer.vtkMRMLScalarVolumeNode, color: str, window: tuple[float, float]) -> None:
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(*window)
+    display.SetAndObserveColorNodeID(color)

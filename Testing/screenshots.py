@@ -1,0 +1,127 @@
+"""Pictures of the modules for the README and the Extensions Index, made with the synthetic demo patient.
+
+    python Testing/screenshots.py [--case FOLDER] [--out FOLDER]
+
+Panels come from the Qt host, views from MRML's own slice pipeline: they show what Slicer shows, without its frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = ("PSMATheranostics", "PSMASegment", "PSMATracking")
+sys.path[:0] = [str(ROOT / folder) for folder in ("Testing", "Testing/Mrml", "Testing/Widgets", *MODULES)]
+
+PANEL_WIDTH, HEIGHT, GAP = 472, 940, 8
+COLUMN_WIDTH = 400
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--case", type=Path, help="case folder of an earlier demo (default: make one, takes minutes)")
+    parser.add_argument("--out", type=Path, default=ROOT / "Resources" / "Screenshots", help="folder for the pictures")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+
+    import slicer_host as host
+
+    host.start()
+    with tempfile.TemporaryDirectory() as folder:
+        case = options.case or make_demo(Path(folder) / "demo-case")
+        for name, prepare, views in (
+            ("PSMATheranostics", prepare_case, (("PSMA1Mip", "PSMA1Axial"), ("PSMA2Mip", "PSMA2Axial"))),
+            ("PSMASegment", prepare_segment, (("PSMA1Mip",), ("PSMA1Axial", "PSMA1Coronal"))),
+            ("PSMATracking", prepare_tracking, (("PSMA1Mip", "PSMA1Axial"), ("PSMA2Mip", "PSMA2Axial"))),
+        ):
+            picture = options.out / f"{name}.png"
+            take(host, name, case, prepare, views, picture)
+            sys.stdout.write(f"{picture}\n")
+    problems = host.errors.take()
+    if problems:
+        sys.exit("\n".join(str(problem) for problem in problems))
+
+
+def make_demo(folder: Path) -> Path:
+    """Make the synthetic demo patient and run the whole job on him; returns the case folder."""
+    from PSMATheranosticsLib.demo import write_demo
+    from PSMATheranosticsLib.pipeline import run
+    from PSMATheranosticsLib.read_input import read_studies
+
+    write_demo(folder / "images")
+    run(read_studies([folder / "images" / "dicom"]), folder / "case")
+    return folder / "case"
+
+
+def prepare_case(widget: Any) -> None:
+    """The last follow-up beside the baseline, each at its largest lesion."""
+    widget.ui.importCollapsibleButton.collapsed = True
+    widget.ui.compareButton.click()
+    for study in widget._results.studies:
+        largest = max(study.lesions, key=lambda lesion: lesion.measures.volume_ml)
+        widget.logic.jumpToLesion(widget._results, study.study_id, largest.lesion)
+
+
+def prepare_segment(widget: Any) -> None:
+    """The third lesion of the baseline."""
+    from panel_case import select
+
+    box = widget.ui.studyComboBox
+    box.setCurrentIndex(0)
+    box.activated.emit(0)
+    select(widget.ui.lesionTable, "3")
+
+
+def prepare_tracking(widget: Any) -> None:
+    """The third lesion, then and at the last follow-up."""
+    from panel_case import select
+
+    select(widget.ui.trackTable, "L03", column=len(widget._results.studies))
+
+
+def take(
+    host: Any, name: str, case: Path, prepare: Callable[[Any], None], views: tuple[tuple[str, ...], ...], path: Path
+) -> None:
+    """Open the case in a module, prepare it, and save its panel beside the columns of views."""
+    import slicer
+    from PSMATheranosticsMrml import session
+    from PySide6 import QtGui
+
+    slicer.mrmlScene.Clear(False)
+    session.setCaseFolder(case)
+    widget = host.make_widget(host.load_module(ROOT / name / f"{name}.py"))
+    widget.parent.enter()
+    prepare(widget)
+    panel = QtGui.QImage(str(host.grab(widget, path, PANEL_WIDTH, HEIGHT)))
+    picture = QtGui.QImage(PANEL_WIDTH + len(views) * (COLUMN_WIDTH + GAP), HEIGHT, QtGui.QImage.Format.Format_RGB32)
+    picture.fill(QtGui.QColor("#202020"))
+    painter = QtGui.QPainter(picture)
+    painter.drawImage(0, 0, panel)
+    for column, names in enumerate(views):
+        height = (HEIGHT - GAP * (len(names) - 1)) // len(names)
+        for row, view in enumerate(names):
+            x, y = PANEL_WIDTH + GAP + column * (COLUMN_WIDTH + GAP), row * (height + GAP)
+            painter.drawImage(x, y, view_image(view, (COLUMN_WIDTH, height)))
+    painter.end()
+    picture.save(str(path), "PNG", 0)  # 0: smallest file
+    host.remove_widget(widget)
+
+
+def view_image(name: str, size: tuple[int, int]) -> Any:
+    """A slice view as it stands."""
+    import slicer
+    from PySide6 import QtGui
+    from slice_views import render_view
+
+    pixels = render_view(slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode(), size)
+    height, width, _channels = pixels.shape
+    return QtGui.QImage(pixels.tobytes(), width, height, 3 * width, QtGui.QImage.Format.Format_RGB888).copy()
+
+
+if __name__ == "__main__":
+    main()
