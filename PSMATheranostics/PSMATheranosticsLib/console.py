@@ -1,0 +1,61 @@
+"""What a command says: a progress bar and lines of text for people, or JSON Lines for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class Console:
+    """Where a command reports to. Progress and errors go to standard error, results to standard output.
+
+    With ``json_lines`` everything goes to standard output, one JSON object a line.
+    """
+
+    def __init__(self, json_lines: bool = False, quiet: bool = False) -> None:
+        self._json_lines = json_lines
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Show how far the work is, ``fraction`` from 0 to 1."""
+        if self._json_lines:
+            self._write({"event": "progress", "fraction": round(fraction, 4), "message": message})
+        elif not self._quiet:
+            self._show(fraction, message)
+
+    def done(self, result: Mapping[str, Any], lines: Iterable[str]) -> None:
+        """Report success: ``result`` for programs, ``lines`` for people."""
+        if self._json_lines:
+            self._write({"event": "done", "result": result})
+            return
+        self.close()
+        sys.stdout.write("\n".join(lines) + "\n")
+
+    def error(self, kind: str, message: str) -> None:
+        """Report why the work ended early; ``kind`` is "input", "case" or "cancelled"."""
+        if self._json_lines:
+            self._write({"event": "error", "kind": kind, "message": message})
+            return
+        self.close()
+        sys.stderr.write(f"psma: {message}\n")
+
+    def close(self) -> None:
+        """Take the progress bar away, if one is shown."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show(self, fraction: float, message: str) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=100, bar_format="{percentage:3.0f}% |{bar:30}| {elapsed} {desc}", file=sys.stderr)
+        self._bar.n = round(100 * fraction)
+        self._bar.set_description_str(message)
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        sys.stdout.write(json.dumps(event, allow_nan=False) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,41 @@
+"""The results of a case as a few lines of text, for the end of a command."""
+
+from __future__ import annotations
+
+from .results_model import Results, StudyResult
+
+
+def summary_lines(results: Results) -> list[str]:
+    """Patient, one line per study, what became of the lesions, response and warnings."""
+    patient = results.patient
+    lines = [f"Patient {patient.patient_id}" + (f" ({patient.name})" if patient.name else "")]
+    lines += [_study_line(study) for study in results.studies]
+    lines += [_status_line(results, study) for study in results.studies if not study.is_baseline and results.tracks]
+    for response in results.responses:
+        state = "candidate" if response.candidate else f"confirmed by {response.confirmed_by}"
+        label = results.study(response.followup_id).label
+        lines.append(f"{response.criterion}, {label}: {response.category} ({state}). {response.why}")
+    lines += [f"Warning: {warning.text}" for warning in results.warnings]
+    return lines
+
+
+def _study_line(study: StudyResult) -> str:
+    start = f"{study.label}, {study.acquired:%Y-%m-%d}:"
+    if study.totals is None:
+        return f"{start} not segmented"
+    found = study.totals
+    return (
+        f"{start} {found.lesion_count} lesions, PSMA-TV {found.psma_tv_ml:.1f} mL, "
+        f"TL-PSMA {found.tl_psma:.0f} SUV x mL, image SUVmax {study.image_suv_max:.2f}"
+    )
+
+
+def _status_line(results: Results, study: StudyResult) -> str:
+    index = results.studies.index(study)
+    counts: dict[str, int] = {}
+    for track in results.tracks:
+        status = track.cells[index].status
+        if status:
+            counts[status] = counts.get(status, 0) + 1
+    told = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+    return f"{study.label}: {told or 'no lesions to follow'}"
