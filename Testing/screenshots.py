@@ -8,6 +8,8 @@ Panels come from the Qt host, views from MRML's own slice pipeline: they show wh
 from __future__ import annotations
 
 import argparse
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,7 +21,7 @@ MODULES = ("PSMATheranostics", "PSMASegment", "PSMATracking")
 sys.path[:0] = [str(ROOT / folder) for folder in ("Testing", "Testing/Mrml", "Testing/Widgets", *MODULES)]
 
 PANEL_WIDTH, HEIGHT, GAP = 472, 940, 8
-COLUMN_WIDTH = 400
+COLUMN_WIDTH, VIEW_HEIGHT = 400, 560
 
 
 def main() -> None:
@@ -42,6 +44,11 @@ def main() -> None:
             picture = options.out / f"{name}.png"
             take(host, name, case, prepare, views, picture)
             sys.stdout.write(f"{picture}\n")
+        for picture in (
+            take_views(host, case, options.out / "views.png"),
+            take_report(case, options.out / "report.png"),
+        ):
+            sys.stdout.write(f"{picture or 'no picture of the report: chromium is not installed'}\n")
     problems = host.errors.take()
     if problems:
         sys.exit("\n".join(str(problem) for problem in problems))
@@ -110,6 +117,57 @@ def take(
     painter.end()
     picture.save(str(path), "PNG", 0)  # 0: smallest file
     host.remove_widget(widget)
+
+
+def take_views(host: Any, case: Path, path: Path) -> Path:
+    """MIP, axial and coronal fusion with lesion outlines of the last study, at its largest lesion."""
+    import slicer
+    from PSMATheranosticsMrml import session
+    from PySide6 import QtGui
+
+    slicer.mrmlScene.Clear(False)
+    session.setCaseFolder(case)
+    widget = host.make_widget(host.load_module(ROOT / "PSMATheranostics" / "PSMATheranostics.py"))
+    widget.parent.enter()
+    study = widget._results.studies[-1]
+    lesion = max(study.lesions, key=lambda lesion: lesion.measures.volume_ml)
+    widget.logic.showStudy(study.study_id, "fusion", widget._results)
+    widget.logic.jumpToLesion(widget._results, study.study_id, lesion.lesion)
+    names = ("PSMA1Mip", "PSMA1Coronal", "PSMA1Axial")
+    picture = QtGui.QImage(len(names) * (COLUMN_WIDTH + GAP) - GAP, VIEW_HEIGHT, QtGui.QImage.Format.Format_RGB32)
+    picture.fill(QtGui.QColor("#202020"))
+    painter = QtGui.QPainter(picture)
+    for column, name in enumerate(names):
+        painter.drawImage(column * (COLUMN_WIDTH + GAP), 0, view_image(name, (COLUMN_WIDTH, VIEW_HEIGHT)))
+    painter.end()
+    picture.save(str(path), "PNG", 0)
+    host.remove_widget(widget)
+    return path
+
+
+def take_report(case: Path, path: Path) -> Path | None:
+    """The top of the report as a browser shows it; None where there is no chromium to draw it."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        return None
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            [
+                browser,
+                *(
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--hide-scrollbars",
+                    "--disable-background-networking",
+                ),
+                *("--disable-component-update", "--disable-sync", "--no-first-run", f"--user-data-dir={profile}"),
+                *("--window-size=1000,1180", f"--screenshot={path}", (case / "report.html").resolve().as_uri()),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    return path
 
 
 def view_image(name: str, size: tuple[int, int]) -> Any:

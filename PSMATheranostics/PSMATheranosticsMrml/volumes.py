@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 PET_WINDOW_SUV = (0.0, 15.0)
-OVERLAY_FROM_SUV = 1.5  # below it the overlay is transparent, so that it does not darken the CT
+OVERLAY_FROM_SUV = 2.0  # below it the overlay is transparent: blood pool and noise would only darken the CT
 CT_SOFT_TISSUE_HU = (-160.0, 240.0)  # level 40, window 400
 
 PET_COLOR = "vtkMRMLColorTableNodeInvertedGrey"
