@@ -174,15 +174,19 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
 
 def _demo(options: argparse.Namespace, console: Console) -> int:
+    from PSMASegmentLib.phantom import DEMO_SEED
+
     from .case_store import CaseStore
-    from .demo import compare_with_truth, write_demo
+    from .demo import compare_with_truth, refuse_other_demo, write_demo
     from .pipeline import run
     from .progress import part
     from .read_input import read_studies
 
     images = options.case / "images-synthetic"
-    patient = write_demo(images, options.seed, part(console.progress, 0.0, 0.4))
+    seed = DEMO_SEED if options.seed is None else options.seed
+    patient = write_demo(images, seed, part(console.progress, 0.0, 0.4))
     studies = read_studies([images / "dicom"], progress=part(console.progress, 0.4, 0.5))
+    refuse_other_demo(options.case / "case", studies)
     results = run(studies, options.case / "case", progress=part(console.progress, 0.5, 1.0))
     with CaseStore.open(options.case / "case") as case:
         comparison = compare_with_truth(patient, case)
@@ -238,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_case(add("check", _check, "Verify images, journal and references of a case."))
     sub = add("demo", _demo, "Make a synthetic patient, run the whole job on him and compare with what was planted.")
     sub.add_argument("--case", type=Path, default=Path("demo-case"), help="folder to write to (default: %(default)s)")
-    sub.add_argument("--seed", type=int, default=1, help="another seed, another patient (default: %(default)s)")
+    sub.add_argument("--seed", type=int, help="another seed, another patient")
     return parser
 
 

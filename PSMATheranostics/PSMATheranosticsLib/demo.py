@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from .errors import InputError
 from .planted import absent_status, new_since_baseline, present_status
 from .progress import Progress, part
 from .records import TrackRecord
+from .study import Study
 from .synthetic_dicom import write_visit
 
 if TYPE_CHECKING:
@@ -60,6 +62,24 @@ def write_demo(folder: Path, seed: int = DEMO_SEED, progress: Progress | None = 
         shutil.rmtree(partial, ignore_errors=True)
     part(progress, 0.99, 1.0)(1.0, "Synthetic patient written")
     return patient
+
+
+def refuse_other_demo(case_folder: Path, studies: Sequence[Study]) -> None:
+    """Raise InputError where ``case_folder`` holds the case of another demo than ``studies``.
+
+    Every demo has the same patient ID, so that the case itself would take the studies of two of them for one man.
+    """
+    if not (case_folder / "case.db").exists():
+        return
+    from .case_store import CaseStore
+
+    with CaseStore.open(case_folder) as case:
+        known = {study.fingerprint for study in case.studies()}
+    if not known <= {study.fingerprint for study in studies}:
+        raise InputError(
+            f"{case_folder} holds the case of another synthetic patient (another seed, or an older version of this "
+            "program). Choose another folder with --case, or delete this one."
+        )
 
 
 def write_truth(folder: Path, patient: PhantomPatient) -> None:

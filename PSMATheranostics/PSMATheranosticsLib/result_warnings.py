@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .records import OrphanedDecision
-from .results_model import RegistrationResult, ResultWarning, StudyResult
+from .results_model import RegistrationResult, ResultWarning, StudyResult, TrackResult
 
 # A choice of this software: a proposed link below it is listed for a reader's look.
 LOW_CONFIDENCE = 0.5
@@ -63,6 +63,24 @@ def tracking_warnings(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]
                     f"({link.reason}); confirm or remove it."
                 )
                 yield ResultWarning(text, "tracking", study.study_id, lesion.track)
+
+
+def coverage_warnings(tracks: Sequence[TrackResult], studies: Sequence[StudyResult]) -> Iterator[ResultWarning]:
+    """Follow-up studies that did not image the place of lesions of the baseline: their total volumes do not compare."""
+    at_baseline = next((index for index, study in enumerate(studies) if study.is_baseline), None)
+    if at_baseline is None:
+        return
+    for index, study in enumerate(studies):
+        missed = [
+            track.cells[at_baseline].volume_ml or 0.0 for track in tracks if track.cells[index].status == "not imaged"
+        ]
+        missed = [volume for volume in missed if volume > 0]
+        if missed:
+            text = (
+                f"The place of {len(missed)} of the lesions of the baseline ({sum(missed):.1f} mL) was not imaged: "
+                "PSMA-TV, its change and the response do not compare."
+            )
+            yield ResultWarning(text, "tracking", study.study_id)
 
 
 def _lesions(count: int) -> str:

@@ -16,7 +16,13 @@ from . import __version__
 from .new_lesions import Ancestry
 from .records import LesionRecord, LinkRecord, RegistrationRecord, SegmentationRecord, StudyRecord, TrackRecord
 from .response_results import collect_responses
-from .result_warnings import decision_warnings, registration_warnings, study_warnings, tracking_warnings
+from .result_warnings import (
+    coverage_warnings,
+    decision_warnings,
+    registration_warnings,
+    study_warnings,
+    tracking_warnings,
+)
 from .results_model import (
     LesionResult,
     LinkResult,
@@ -69,6 +75,7 @@ def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
         study_results = _study_results(case, read)
         registrations = tuple(_registration_result(stored) for stored in case.registrations())
         responses = collect_responses(study_results, case.responses(), criterion)
+        tracks = track_results(read.tracks, [s.study_id for s in studies], read.baseline.study_id, read.measures())
         return Results(
             software=SOFTWARE,
             version=__version__,
@@ -76,13 +83,14 @@ def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
             patient=case.patient,
             baseline_id=read.baseline.study_id,
             studies=study_results,
-            tracks=track_results(read.tracks, [s.study_id for s in studies], read.baseline.study_id, read.measures()),
+            tracks=tracks,
             registrations=registrations,
             responses=responses.responses,
             warnings=(
                 *study_warnings(study_results),
                 *registration_warnings(registrations),
                 *tracking_warnings(study_results),
+                *coverage_warnings(tracks, study_results),
                 *responses.warnings,
                 *decision_warnings(case.orphaned_decisions()),
             ),

@@ -152,6 +152,17 @@ def test_ancestry_is_followed_over_several_parents(tmp_path):
     assert not results.responses[1].new_lesions
 
 
+def test_baseline_lesions_outside_the_followup_are_counted_in_a_warning(tmp_path):
+    visits = [Visit(0, [A, B]), Visit(84, [A], {2: "not imaged"})]
+    texts = [warning.text for warning in results_of(tmp_path, visits).warnings]
+    assert any("The place of 1 of the lesions of the baseline (6.4 mL) was not imaged" in text for text in texts)
+
+
+def test_gone_lesions_are_no_matter_of_coverage(tmp_path):
+    visits = [Visit(0, [A, B]), Visit(84, [A], {2: "gone"})]
+    assert not any("was not imaged" in warning.text for warning in results_of(tmp_path, visits).warnings)
+
+
 def test_place_not_imaged_at_baseline_is_no_new_lesion_but_noted(tmp_path):
     visits = [Visit(0, [A], {3: "not imaged"}), Visit(84, [A, NEW], {3: "baseline"})]
     results = results_of(tmp_path, visits)
