@@ -31,8 +31,9 @@ class _Level:
     steps: int
 
 
-COARSE = (_Level(2, 12.0, 0.2, 60),)
-FINE = (_Level(1, 6.0, 0.08, 60), _Level(1, 3.0, 0.1, 60))
+# Chosen on synthetic men: twice the samples and more steps take a third longer and are no more accurate at lesions.
+COARSE = (_Level(2, 12.0, 0.1, 40),)
+FINE = (_Level(1, 6.0, 0.03, 40), _Level(1, 3.0, 0.04, 40))
 
 
 def register_rigid(fixed: Prepared, moving: Prepared, progress: Progress) -> sitk.Euler3DTransform:
