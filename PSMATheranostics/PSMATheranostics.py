@@ -6,9 +6,9 @@ from pathlib import Path
 import ctk
 import qt
 import slicer
-import vtk
 from PSMATheranosticsMrml import session
 from PSMATheranosticsMrml.case_logic import CaseLogic
+from PSMATheranosticsMrml.case_widget import CaseWidget
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import parameterNodeWrapper
@@ -54,17 +54,13 @@ class PSMATheranosticsParameterNode:
     displayMode: str = "fusion"
 
 
-class PSMATheranosticsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel. It asks the logic for everything and shows what it answers."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._results = None
         self._panel = None
-        self._runPanel = None
         self._history = None
 
     def setup(self):
@@ -83,63 +79,14 @@ class PSMATheranosticsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.inputPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         self._panel = CasePanel(self.ui, self.logic)
         self._connect()
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.initializeParameterNode()
-        self.refresh()
-
-    def cleanup(self):
-        """Called when the application closes and the module widget is destroyed."""
-        if self._runPanel is not None:
-            self._runPanel.close()
-        self.removeObservers()
-
-    def enter(self):
-        """Called each time the user opens this module."""
-        self.initializeParameterNode()
-        self.refresh()
-
-    def exit(self):
-        """Called each time the user opens a different module."""
-        self.setParameterNode(None)
-
-    def onSceneStartClose(self, caller, event):
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event):
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-            self.refresh()
-
-    def initializeParameterNode(self):
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode):
-        """Let the panel show and change another parameter node, or none."""
-        # Not connectGui: it returns no tag to disconnect with, and the observer it adds outlives the wrapper.
-        changed = vtk.vtkCommand.ModifiedEvent
-        if self._parameterNode is not None:
-            self.removeObserver(self._parameterNode.parameterNode, changed, self.updateGUIFromParameterNode)
-        self._parameterNode = parameterNode
-        if parameterNode is not None:
-            self.addObserver(parameterNode.parameterNode, changed, self.updateGUIFromParameterNode)
-            self.updateGUIFromParameterNode()
+        self.observeScene()
 
     def updateGUIFromParameterNode(self, caller=None, event=None):
         box = self.ui.modeComboBox
         box.setCurrentIndex(max(box.findData(self._parameterNode.displayMode), 0))
         self.ui.wholeJobCheckBox.checked = self._parameterNode.wholeJob
 
-    def refresh(self):
-        """Read the case anew and show it."""
-        self._results = None
-        if session.hasCase(session.caseFolder()):
-            try:
-                self._results = self.logic.results()
-                self.logic.updateScene(self._results)
-            except (RuntimeError, OSError) as error:  # the case is damaged or its folder is out of reach
-                self._runPanel.sayError(str(error))
+    def _showResults(self):
         self._panel.show(self._results)
         self._updateEnabled()
 

@@ -4,9 +4,9 @@ from html import escape
 from pathlib import Path
 
 import slicer
-import vtk
 from PSMATheranosticsMrml import session
 from PSMATheranosticsMrml.case_logic import CaseLogic
+from PSMATheranosticsMrml.case_widget import CaseWidget
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import parameterNodeWrapper
@@ -48,16 +48,12 @@ class PSMATrackingParameterNode:
     registration: str = "auto"
 
 
-class PSMATrackingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel. It asks the logic for everything and shows what it answers."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._results = None
-        self._runPanel = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -72,62 +68,13 @@ class PSMATrackingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for method, text in self.logic.registrationChoices():
             self.ui.registrationComboBox.addItem(text, method)
         self._connect()
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.initializeParameterNode()
-        self.refresh()
-
-    def cleanup(self):
-        """Called when the application closes and the module widget is destroyed."""
-        if self._runPanel is not None:
-            self._runPanel.close()
-        self.removeObservers()
-
-    def enter(self):
-        """Called each time the user opens this module."""
-        self.initializeParameterNode()
-        self.refresh()
-
-    def exit(self):
-        """Called each time the user opens a different module."""
-        self.setParameterNode(None)
-
-    def onSceneStartClose(self, caller, event):
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event):
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-            self.refresh()
-
-    def initializeParameterNode(self):
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode):
-        """Let the panel show and change another parameter node, or none."""
-        # Not connectGui: it returns no tag to disconnect with, and the observer it adds outlives the wrapper.
-        changed = vtk.vtkCommand.ModifiedEvent
-        if self._parameterNode is not None:
-            self.removeObserver(self._parameterNode.parameterNode, changed, self.updateGUIFromParameterNode)
-        self._parameterNode = parameterNode
-        if parameterNode is not None:
-            self.addObserver(parameterNode.parameterNode, changed, self.updateGUIFromParameterNode)
-            self.updateGUIFromParameterNode()
+        self.observeScene()
 
     def updateGUIFromParameterNode(self, caller=None, event=None):
         box = self.ui.registrationComboBox
         box.setCurrentIndex(max(box.findData(self._parameterNode.registration), 0))
 
-    def refresh(self):
-        """Read the case anew and show it."""
-        self._results = None
-        if session.hasCase(session.caseFolder()):
-            try:
-                self._results = self.logic.results()
-                self.logic.updateScene(self._results)
-            except (RuntimeError, OSError) as error:  # the case is damaged or its folder is out of reach
-                self._runPanel.sayError(str(error))
+    def _showResults(self):
         self._showCase()
         self._showTracks()
         self._updateEnabled()
