@@ -134,5 +134,16 @@ def _provenance(images: Images, rules: RuleSet) -> dict[str, Any]:
         "organs": source,
         "organ_names": {str(v): n for v, n in images.organs.names.items()} if images.organs is not None else {},
         "ct_used": rules.remove_physiological and images.ct is not None,
+        "warnings": _warnings(images, rules),
         "software": {"SimpleITK": sitk.Version.VersionString(), "numpy": np.__version__, "scipy": scipy.__version__},
     }
+
+
+def _warnings(images: Images, rules: RuleSet) -> list[str]:
+    """What a reader must know about how these lesions came about."""
+    if rules.remove_physiological and images.organs is None and "1007" in images.tracer:
+        return [
+            "18F-PSMA-1007 without an organ map: liver, spleen and kidneys are about equally hot, so that the rules "
+            "cannot tell organs and lesions apart. Give an organ map, or check every lesion and everything removed."
+        ]
+    return []

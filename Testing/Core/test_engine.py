@@ -97,6 +97,17 @@ def test_provenance_says_when_organs_come_from_rules_or_are_not_looked_for(body,
     assert everything.provenance["organs"] == "not used"
 
 
+def test_psma_1007_without_an_organ_map_is_warned_of(body):
+    def warnings(tracer: str, organs=None, **settings):
+        images = Images(body.emission, "SUVbw", tracer, organs=organs)
+        return SegmentationEngine().segment(images, settings=settings).provenance["warnings"]
+
+    assert len(warnings("PSMA-1007 F-18")) == 1
+    assert warnings("PSMA-1007 F-18", organs=body.organs) == []
+    assert warnings("PSMA-1007 F-18", rule_set="suv3-all") == []
+    assert warnings("PSMA-11 Ga-68") == []
+
+
 def test_suv3_all_keeps_all_uptake(body):
     result = SegmentationEngine().segment(Images(body.emission, "SUVbw", ""), settings={"rule_set": "suv3-all"})
     labels, uptake = sitk.GetArrayViewFromImage(result.labels), sitk.GetArrayViewFromImage(body.emission)
