@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 from data_dir import test_data
-from small_case import RUN_OPTIONS, write_studies
+from small_case import BASELINE, RUN_OPTIONS, pet_image, write_studies
 
 
 def psma(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -99,6 +101,39 @@ def test_unknown_registration_is_refused_before_anything_is_written(tmp_path: Pa
     run = psma("run", write_studies(tmp_path / "in"), "--case", tmp_path / "case", "--registration", "magic")
     assert run.returncode == 3
     assert "magic" in run.stderr and "rigid" in run.stderr
+    assert not (tmp_path / "case").exists()
+
+
+@pytest.fixture
+def organ_map(tmp_path: Path) -> list[str]:
+    """Options that put a kidney over the first hot ball of the baseline."""
+    pet = pet_image(BASELINE)
+    values = np.zeros(pet.GetSize()[::-1], np.uint8)
+    z, y, x = BASELINE[0].center
+    values[z - 4 : z + 5, y - 4 : y + 5, x - 4 : x + 5] = 3
+    labels = sitk.GetImageFromArray(values)
+    labels.CopyInformation(pet)
+    sitk.WriteImage(labels, str(tmp_path / "organs.nii.gz"))
+    (tmp_path / "labels.csv").write_text("value,organ\n3,kidney_right\n")
+    return ["--organ-map", f"2026-01-10={tmp_path / 'organs.nii.gz'}", "--organ-names", str(tmp_path / "labels.csv")]
+
+
+def test_uptake_in_an_organ_of_a_given_map_is_no_lesion(tmp_path: Path, organ_map: list[str]):
+    options = [*organ_map, "--registration", "identity", "--json"]
+    run = psma("run", write_studies(tmp_path / "in"), "--case", tmp_path / "case", *options)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+    baseline = events(run)[-1]["result"]["studies"][0]
+    assert any("kidney" in region["reason"] for region in baseline["removed"])
+    hottest = {lesion["measures"]["suv_max"] for lesion in baseline["lesions"]}
+    assert BASELINE[0].suv not in hottest
+    assert BASELINE[2].suv in hottest
+
+
+def test_organ_map_for_a_day_without_a_study_is_refused(tmp_path: Path, organ_map: list[str]):
+    wrong_day = [option.replace("2026-01-10", "2026-01-11") for option in organ_map]
+    run = psma("run", write_studies(tmp_path / "in"), "--case", tmp_path / "case", *wrong_day)
+    assert run.returncode == 3
+    assert "2026-01-11" in run.stderr and "2026-01-10" in run.stderr
     assert not (tmp_path / "case").exists()
 
 
