@@ -1,7 +1,7 @@
 """The command ``psma``: the main job and its steps without Slicer.
 
-Exit codes: 0 done; 1 internal error; 2 wrong usage; 3 input refused; 4 case folder cannot be used; 5 check found
-damage; 6 the demo did not find what was planted; 130 stopped by the user.
+Exit codes: 0 done; 1 internal error, with a traceback; 2 wrong usage; 3 input refused; 4 case folder cannot be used;
+5 check found damage; 6 the demo did not find what was planted; 130 stopped by the user.
 
 With ``--json`` standard output is JSON Lines: ``{"event": "progress", "fraction": 0.4, "message": "..."}`` while the
 work goes on, then one ``{"event": "done", "result": {...}}`` or ``{"event": "error", "kind": "...", "message":
@@ -16,22 +16,22 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .console import Console
 from .errors import Cancelled, CaseError, InputError
 
-EXIT_DONE, EXIT_INTERNAL, EXIT_USAGE, EXIT_INPUT, EXIT_CASE, EXIT_DAMAGE, EXIT_DEMO, EXIT_STOPPED = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    130,
-)
+if TYPE_CHECKING:
+    from .results_model import Results
+    from .study import Study
+
+EXIT_DONE = 0
+EXIT_INPUT = 3
+EXIT_CASE = 4
+EXIT_DAMAGE = 5
+EXIT_DEMO = 6
+EXIT_STOPPED = 130
 
 RESEARCH_ONLY = "Research software, not a medical device."
 
@@ -73,8 +73,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     settings.check()
     studies = _read(options, part(console.progress, 0.0, 0.2))
     results = run(studies, options.case, settings, part(console.progress, 0.2, 1.0))
-    console.done(results.to_dict(), _summary(results, options.case))
-    return EXIT_DONE
+    return _show(results, options, console)
 
 
 def _import(options: argparse.Namespace, console: Console) -> int:
@@ -88,7 +87,7 @@ def _import(options: argparse.Namespace, console: Console) -> int:
     return EXIT_DONE
 
 
-def _read(options: argparse.Namespace, progress: Callable[[float, str], None]) -> list[Any]:
+def _read(options: argparse.Namespace, progress: Callable[[float, str], None]) -> list[Study]:
     from .read_input import ReadOptions, attach_organ_map, read_studies
 
     organ_maps = dict(_organ_map(text) for text in options.organ_map)
@@ -122,8 +121,7 @@ def _segment(options: argparse.Namespace, console: Console) -> int:
             step = part(console.progress, index / len(chosen), (index + 1) / len(chosen))
             segment_study(case, study_id, options.method, _segmentation_settings(options), step)
         results = collect_results(case)
-    console.done(results.to_dict(), _summary(results, options.case))
-    return EXIT_DONE
+    return _show(results, options, console)
 
 
 def _track(options: argparse.Namespace, console: Console) -> int:
@@ -134,8 +132,7 @@ def _track(options: argparse.Namespace, console: Console) -> int:
     with CaseStore.open(options.case, write=True) as case:
         track_lesions(case, options.registration, console.progress)
         results = collect_results(case)
-    console.done(results.to_dict(), _summary(results, options.case))
-    return EXIT_DONE
+    return _show(results, options, console)
 
 
 def _report(options: argparse.Namespace, console: Console) -> int:
@@ -146,8 +143,7 @@ def _report(options: argparse.Namespace, console: Console) -> int:
     with CaseStore.open(options.case) as case:
         results = collect_results(case)
         write_case_files(case, results, console.progress)
-    console.done(results.to_dict(), _summary(results, options.case))
-    return EXIT_DONE
+    return _show(results, options, console)
 
 
 def _info(options: argparse.Namespace, console: Console) -> int:
@@ -156,8 +152,7 @@ def _info(options: argparse.Namespace, console: Console) -> int:
 
     with CaseStore.open(options.case) as case:
         results = collect_results(case)
-    console.done(results.to_dict(), _summary(results, options.case))
-    return EXIT_DONE
+    return _show(results, options, console)
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
@@ -196,12 +191,17 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
     return EXIT_DONE if comparison.all_found else EXIT_DEMO
 
 
+def _show(results: Results, options: argparse.Namespace, console: Console) -> int:
+    console.done(results.to_dict(), _summary(results, options.case))
+    return EXIT_DONE
+
+
 def _segmentation_settings(options: argparse.Namespace) -> dict[str, Any]:
     chosen = {"rule_set": options.rule_set, "threshold": options.threshold, "minimum_volume_ml": options.minimum_volume}
     return {key: value for key, value in chosen.items() if value is not None}
 
 
-def _summary(results: Any, case: Path) -> list[str]:
+def _summary(results: Results, case: Path) -> list[str]:
     from .summary import summary_lines
 
     return [*summary_lines(results), "", f"Case: {case}", RESEARCH_ONLY]
