@@ -9,11 +9,20 @@ from datetime import date, datetime, time, timedelta, timezone
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as DicomSequence
 
+# pydicom converts a value when it is first looked at, and gives up on malformed ones with one of these.
+MALFORMED = (
+    *(AttributeError, BytesLengthException, EOFError, KeyError, NotImplementedError, OSError, OverflowError),
+    *(TypeError, ValueError),
+)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)  # Python reads 1_0 as a number, too
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"(\d{2}):?(?:(\d{2}):?(?:(\d{2})(?:\.(\d{1,6}))?)?)?")
 _OFFSET = re.compile(r"([+-])(\d{2})(\d{2})")
+_LARGEST_OFFSET = timedelta(hours=14)
 
 
 def tag_text(keyword: str) -> str:
@@ -28,9 +37,9 @@ def texts(header: Dataset, keyword: str) -> list[str]:
     """All values of an attribute as stripped text, without the empty ones."""
     try:
         value = header.get(keyword)
-    except (ValueError, TypeError, OverflowError):  # pydicom converts on access and gives up on malformed values
+    except MALFORMED:
         return []
-    if value is None:
+    if value is None or isinstance(value, DicomSequence):
         return []
     values: Sequence[object] = value if isinstance(value, (MultiValue, list, tuple)) else [value]
     stripped = [str(item).strip().strip("\0") for item in values]
@@ -45,28 +54,40 @@ def text(header: Dataset, keyword: str) -> str:
 
 def numbers(header: Dataset, keyword: str) -> list[float]:
     """All values of an attribute as finite numbers; empty when one of them is not."""
-    try:
-        values = [float(item) for item in texts(header, keyword)]
-    except ValueError:
+    written = texts(header, keyword)
+    if not all(_NUMBER.fullmatch(item) for item in written):
         return []
+    values = [float(item) for item in written]
     return values if all(math.isfinite(value) for value in values) else []
 
 
+def without_carets(meaning: str) -> str:
+    """DICOM's superscripts as people write them: "PSMA-11 Ga^68^" is "PSMA-11 Ga-68", "^99m^Tc" is "99mTc"."""
+    return re.sub(r"\^(\d+m?)\^", r"\1", re.sub(r"(?<=[A-Za-z])\^(\d+m?)\^", r"-\1", meaning))
+
+
 def number(header: Dataset, keyword: str) -> float | None:
-    """The first value of an attribute as a finite number, None when there is none."""
+    """The value of an attribute as a finite number, None when there is none, or several: nobody knows which counts."""
     values = numbers(header, keyword)
-    return values[0] if values else None
+    return values[0] if len(values) == 1 else None
+
+
+def single_text(header: Dataset, keyword: str) -> str:
+    """The value of an attribute as stripped text, "" when there is none, or several: nobody knows which counts."""
+    values = texts(header, keyword)
+    return values[0] if len(values) == 1 else ""
 
 
 def parse_date(value: str) -> date | None:
-    """A DICOM date (DA), also in the older form with dots."""
+    """A DICOM date (DA), also in the older form with dots; None for the first and last year that can be counted in."""
     match = _DATE.fullmatch(value.strip())
     if match is None:
         return None
     try:
-        return date(*(int(part) for part in match.groups()))
+        day = date(*(int(part) for part in match.groups()))
     except ValueError:
         return None
+    return day if date.min.year < day.year < date.max.year else None
 
 
 def parse_time(value: str) -> time | None:
@@ -96,20 +117,29 @@ def parse_date_time(value: str, offset_of_header: str = "") -> datetime | None:
         return None
     moment = datetime.combine(day, clock)
     header_offset = _OFFSET.fullmatch(offset_of_header.strip())
-    if offset is not None and header_offset is not None:
-        moment = moment.replace(tzinfo=_timezone(offset)).astimezone(_timezone(header_offset)).replace(tzinfo=None)
-    return moment
+    if offset is None:
+        return moment
+    zone = _timezone(offset)
+    if zone is None:
+        return None
+    zone_of_header = None if header_offset is None else _timezone(header_offset)
+    if zone_of_header is None:
+        return moment
+    return moment.replace(tzinfo=zone).astimezone(zone_of_header).replace(tzinfo=None)
 
 
-def _timezone(match: re.Match[str]) -> timezone:
+def _timezone(match: re.Match[str]) -> timezone | None:
+    """An offset from UTC, None for one of more than 14 hours, which no place on earth has."""
     sign, hours, minutes = match.groups()
     shift = timedelta(hours=int(hours), minutes=int(minutes))
+    if shift > _LARGEST_OFFSET:
+        return None
     return timezone(-shift if sign == "-" else shift)
 
 
 def date_time(header: Dataset, date_keyword: str, time_keyword: str) -> datetime | None:
     """Date and time of day of two attributes together; None when either is absent."""
-    day, clock = parse_date(text(header, date_keyword)), parse_time(text(header, time_keyword))
+    day, clock = parse_date(single_text(header, date_keyword)), parse_time(single_text(header, time_keyword))
     return None if day is None or clock is None else datetime.combine(day, clock)
 
 
@@ -117,7 +147,7 @@ def acquisition_time(header: Dataset) -> datetime | None:
     """When the acquisition of one image began: AcquisitionDate and AcquisitionTime, else AcquisitionDateTime."""
     moment = date_time(header, "AcquisitionDate", "AcquisitionTime")
     if moment is None:
-        moment = parse_date_time(text(header, "AcquisitionDateTime"), text(header, "TimezoneOffsetFromUTC"))
+        moment = parse_date_time(single_text(header, "AcquisitionDateTime"), text(header, "TimezoneOffsetFromUTC"))
     return moment
 
 
@@ -126,10 +156,18 @@ def series_time(header: Dataset) -> datetime | None:
     return date_time(header, "SeriesDate", "SeriesTime")
 
 
+def items(header: Dataset, keyword: str) -> list[Dataset]:
+    """All items of a sequence; none where the attribute is absent, empty or no sequence."""
+    try:
+        sequence = header.get(keyword)
+    except MALFORMED:
+        return []
+    return list(sequence) if isinstance(sequence, DicomSequence) else []
+
+
 def first_item(header: Dataset, keyword: str) -> Dataset:
     """The first item of a sequence; an empty dataset when there is none."""
-    sequence = header.get(keyword)
-    return sequence[0] if sequence else Dataset()
+    return next(iter(items(header, keyword)), Dataset())
 
 
 def scan_time(headers: Sequence[Dataset]) -> datetime | None:

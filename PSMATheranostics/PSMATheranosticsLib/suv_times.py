@@ -1,4 +1,9 @@
-"""The two times of an SUV: the injection, and the moment that the decay correction of the image refers to."""
+"""The moment that the decay correction of a PET image refers to.
+
+Flow of the IBSI SUV project (https://github.com/oncoray/suv_computation). For DecayCorrection START: the time that the
+scanner states for it, else the acquisition when the series begins with it, else computed back from the time within the
+scan that each image states. For NONE: the moment of average activity within each frame.
+"""
 
 from __future__ import annotations
 
@@ -12,157 +17,216 @@ from pydicom.dataset import Dataset
 
 from .dicom_values import (
     acquisition_time,
-    first_item,
     number,
+    parse_date,
     parse_date_time,
     parse_time,
     series_time,
+    single_text,
     tag_text,
     text,
 )
+from .suv_facts import not_constant
+from .suv_problems import Problems
+from .vendor_tags import GE_SCAN_TIME, SIEMENS_DECAY_TIME, VendorTag, is_made_by, vendor_text, vendor_time
 
-LONG_HALF_LIFE_S = 41_400.0  # 11.5 h (IBSI): from here on a time of day does not say on which day the injection was
+# Scanners write the start of series and acquisition a second or two apart and mean the same moment, to which the
+# published factors of their headers refer. The IBSI asks whether they are equal.
+SAME_START_S = 2.0
 MOST_HALF_LIVES = 10.0  # after ten half-lives 0.1 % is left and no image can be made: one of the times is wrong
-UNUSUAL_HALF_LIVES = 2.0  # IBSI accepts up to two; late images go beyond, so more is reported, not refused
-TIMES_AGREE_S = 10.0
-NOTEWORTHY_DIFFERENCE = 0.01  # of the SUV
+TIMES_AGREE_S = 10.0  # between images of one scan; times within the scan are rounded differently
+ONE_START_S = 3600.0  # starts further apart are not of one scan: a date or time of some images is wrong
+LONGEST_SCAN_S = 6 * 3600.0  # dynamic scans take up to two hours
+_LIMITS = {"FrameReferenceTime": "negative", "ActualFrameDuration": "not above zero"}  # of no use are values that are
+_SHORTEST_FRAME_MS = 1e-3
+_REMEDY = "reference_time"  # to be entered by hand
 
 
 @dataclass(frozen=True)
-class TimeFound:
-    """A time of the header, the attribute it was taken from, and what is unusual about it."""
+class Reference:
+    """Reference time of each image in the order of the headers, the attributes it comes from, and warnings."""
 
-    moment: datetime
+    moments: tuple[datetime, ...]
     source: str
     warnings: list[str] = field(default_factory=list)
 
-
-def missing_times(headers: Sequence[Dataset]) -> list[str]:
-    """What a header lacks for ``scan_start``."""
-    missing = []
-    if series_time(headers[0]) is None:
-        missing.append(f"{tag_text('SeriesDate')} or {tag_text('SeriesTime')} is missing")
-    if any(acquisition_time(header) is None for header in headers):
-        missing.append(f"{tag_text('AcquisitionDate')} or {tag_text('AcquisitionTime')} is missing")
-    return missing
+    @property
+    def first(self) -> datetime:
+        """The earliest of them."""
+        return min(self.moments)
 
 
-def scan_start(headers: Sequence[Dataset], half_life_s: float) -> TimeFound:
-    """The start of the scan, to which DecayCorrection START refers.
+def average_activity_s(duration_s: float, half_life_s: float) -> float:
+    """Seconds from the start of a frame to the moment when the activity equals its mean over the frame."""
+    exponent = math.log(2.0) / half_life_s * duration_s
+    if exponent < 1e-6:
+        return duration_s / 2.0  # the limit for slow decay, where the quotient below loses its digits
+    return math.log(exponent / -math.expm1(-exponent)) * half_life_s / math.log(2.0)
 
-    SeriesDate and SeriesTime, unless they are later than the first acquisition (QIBA): the series was then made
-    afterwards. In that case it is the scan time that GE writes, else computed back from the time within the scan that
-    each image states (IBSI), else the earliest acquisition. Raises ValueError for what ``missing_times`` reports.
-    """
+
+def reference_of_start(headers: Sequence[Dataset], half_life_s: float, problems: Problems) -> Reference | None:
+    """Reference times of an image with DecayCorrection START; None when the header does not tell, which is added."""
+    warnings: list[str] = []
+    stated = _stated(headers, warnings)
+    if stated is not None:
+        return stated
+    acquired = _acquisitions(headers, warnings, problems, _REMEDY)
+    series_differs = not_constant(headers, "SeriesDate") or not_constant(headers, "SeriesTime")
+    if series_differs:
+        problems.add(series_differs, _REMEDY)
+    if acquired is None or series_differs:
+        return None
     series = series_time(headers[0])
-    acquisitions = [moment for header in headers if (moment := acquisition_time(header)) is not None]
-    if series is None or not acquisitions:
-        raise ValueError("; ".join(missing_times(headers)))
-    first = min(acquisitions)
-    by_ge = _ge_scan_time(headers[0])
-    by_frames = _start_by_frames(headers, half_life_s)
-    if series <= first:
-        found = TimeFound(series, "SeriesDate/SeriesTime")
-        _compare(found, "the scan time of GE", by_ge, half_life_s)
-        if series < first:  # when they are equal, some scanners count the frames from elsewhere
-            _compare(found, "AcquisitionTime less FrameReferenceTime", by_frames, half_life_s)
-        return found
-    if by_ge is not None:
-        return TimeFound(by_ge, "GE scan time (0009,xx0D)")
-    if by_frames is not None:
-        return TimeFound(by_frames, "AcquisitionTime less FrameReferenceTime")
-    warning = (
-        f"{tag_text('SeriesTime')} is later than the acquisition and the images do not state their time within the "
-        f"scan; the earliest acquisition, {first}, was taken as the time of decay correction"
+    if series is not None and abs((min(acquired) - series).total_seconds()) <= SAME_START_S:
+        return Reference((series,) * len(headers), "SeriesDate/SeriesTime", warnings)
+    starts = starts_by_frames(headers, acquired, half_life_s, problems)
+    if starts is None or _lie_apart(
+        starts, ONE_START_S, "start of the scan computed back from the images", problems, _REMEDY
+    ):
+        return None
+    return _by_frames(starts, warnings)
+
+
+def reference_of_none(headers: Sequence[Dataset], half_life_s: float, problems: Problems) -> Reference | None:
+    """Reference times of an image without decay correction: one for each image, at its average activity."""
+    stated = _times_of(headers, "FrameReferenceDateTime")
+    if stated is not None:
+        apart = _lie_apart(stated, LONGEST_SCAN_S, tag_text("FrameReferenceDateTime"), problems)
+        return None if apart else Reference(stated, "FrameReferenceDateTime")
+    warnings: list[str] = []
+    acquired = _acquisitions(headers, warnings, problems)
+    durations = _seconds(headers, "ActualFrameDuration", problems)
+    if acquired is None or durations is None:
+        return None
+    if _lie_apart(acquired, LONGEST_SCAN_S, "acquisition of the images", problems):
+        return None
+    moments = tuple(
+        start + timedelta(seconds=average_activity_s(duration, half_life_s))
+        for start, duration in zip(acquired, durations, strict=True)
     )
-    return TimeFound(first, "earliest AcquisitionDate/AcquisitionTime", [warning])
+    return Reference(moments, "AcquisitionTime plus time of average activity", warnings)
 
 
-def _compare(found: TimeFound, other_source: str, other: datetime | None, half_life_s: float) -> None:
-    if other is None:
-        return
-    difference = abs(2.0 ** ((other - found.moment).total_seconds() / half_life_s) - 1.0)
-    if difference > NOTEWORTHY_DIFFERENCE:
-        found.warnings.append(
-            f"the time of decay correction is {found.moment} by {found.source} and {other} by {other_source}: "
-            f"SUVs differ by {difference:.1%}; the first was used"
-        )
+def _lie_apart(moments: Sequence[datetime], limit_s: float, what: str, problems: Problems, *enter: str) -> bool:
+    """Whether moments of one scan cannot be of one scan, which is added to the problems."""
+    if (max(moments) - min(moments)).total_seconds() <= limit_s:
+        return False
+    problems.add(
+        f"the {what} lies between {min(moments)} and {max(moments)}, which is more than one scan takes: "
+        f"{tag_text('AcquisitionDate')}, {tag_text('AcquisitionTime')} or {tag_text('FrameReferenceTime')} is wrong",
+        *enter,
+    )
+    return True
 
 
-def _ge_scan_time(header: Dataset) -> datetime | None:
-    """GE's private element with the start of the scan, whichever block of the group it was put in."""
-    try:
-        value = header.private_block(0x0009, "GEMS_PETD_01")[0x0D].value
-    except KeyError:
+def vendor_tag_of(header: Dataset) -> VendorTag | None:
+    """The private element with the reference time that a header holds."""
+    return next((tag for tag in (SIEMENS_DECAY_TIME, GE_SCAN_TIME) if vendor_text(header, tag)), None)
+
+
+def _stated(headers: Sequence[Dataset], warnings: list[str]) -> Reference | None:
+    """The time of decay correction that the header states, as enhanced PET and two vendors do."""
+    moments = _times_of(headers, "DecayCorrectionDateTime")
+    if moments is not None:
+        return Reference(moments, "DecayCorrectionDateTime")
+    tag = vendor_tag_of(headers[0])
+    if tag is None:
         return None
-    if isinstance(value, bytes):
-        value = value.decode("ascii", errors="replace")
-    return parse_date_time(str(value).strip("\0 "), text(header, "TimezoneOffsetFromUTC"))
+    of_vendor = [vendor_time(header, tag) for header in headers]
+    known = tuple(moment for moment in of_vendor if moment is not None)
+    if len(known) == len(headers):
+        return Reference(known, str(tag))
+    warnings.append(f"{tag} is not a date and time in every image and was not used")
+    return None
 
 
-def _start_by_frames(headers: Sequence[Dataset], half_life_s: float) -> datetime | None:
-    """Start of the scan computed back from every image; None when an image lacks the times or they disagree.
+def _times_of(headers: Sequence[Dataset], keyword: str) -> tuple[datetime, ...] | None:
+    """A date and time of every image; None when one of them has none."""
+    moments = [
+        parse_date_time(single_text(header, keyword), text(header, "TimezoneOffsetFromUTC")) for header in headers
+    ]
+    known = tuple(moment for moment in moments if moment is not None)
+    return known if len(known) == len(headers) else None
 
-    FrameReferenceTime counts from the start of the scan to the moment of average activity within the frame; with GE to
-    the start of the frame (IBSI flow).
+
+def _acquisitions(
+    headers: Sequence[Dataset], warnings: list[str], problems: Problems, *enter: str
+) -> list[datetime] | None:
+    stated = [acquisition_time(header) for header in headers]
+    acquired = [
+        moment
+        for header, own in zip(headers, stated, strict=True)
+        if (moment := own or _acquired_on_day_of_study(header)) is not None
+    ]
+    if len(acquired) == len(headers):
+        if None in stated:
+            warnings.append(
+                f"{tag_text('AcquisitionDate')} is missing or no date; that of series and study was taken: the scan "
+                f"began at {min(acquired)}"
+            )
+        return acquired
+    problems.add(f"{tag_text('AcquisitionDate')} or {tag_text('AcquisitionTime')} is missing", *enter)
+    return None
+
+
+def _acquired_on_day_of_study(header: Dataset) -> datetime | None:
+    """AcquisitionTime on the day that series and study share; anonymization may take the date and leave the time."""
+    days = {parse_date(single_text(header, keyword)) for keyword in ("SeriesDate", "StudyDate")} - {None}
+    clock = parse_time(single_text(header, "AcquisitionTime"))
+    day = days.pop() if len(days) == 1 else None
+    return None if day is None or clock is None else datetime.combine(day, clock)
+
+
+def _seconds(headers: Sequence[Dataset], keyword: str, problems: Problems, *enter: str) -> list[float] | None:
+    """A time of every image that is written in ms; None, with a problem added, when one of them has none."""
+    values = [number(header, keyword) for header in headers]
+    smallest = 0.0 if _LIMITS[keyword] == "negative" else _SHORTEST_FRAME_MS
+    known = [value / 1000.0 for value in values if value is not None and smallest <= value <= 1000.0 * LONGEST_SCAN_S]
+    if len(known) == len(headers):
+        return known
+    longest = f"{LONGEST_SCAN_S / 3600:g} h"
+    problems.add(
+        f"{tag_text(keyword)} is missing, {_LIMITS[keyword]} or more than {longest}, without which the time of decay "
+        "correction is not known",
+        *enter,
+    )
+    return None
+
+
+def starts_by_frames(
+    headers: Sequence[Dataset], acquired: Sequence[datetime], half_life_s: float, problems: Problems
+) -> list[datetime] | None:
+    """Start of the scan computed back from every image; None, with problems added, when an image lacks the times.
+
+    FrameReferenceTime counts from the start of the scan to the moment of average activity within the frame, with GE to
+    the start of the frame.
     """
-    is_ge = text(headers[0], "Manufacturer").upper().startswith("GE")
-    decay = math.log(2.0) / half_life_s
-    starts = []
-    for header in headers:
-        acquired = acquisition_time(header)
-        frame_reference_ms, duration_ms = number(header, "FrameReferenceTime"), number(header, "ActualFrameDuration")
-        if acquired is None or frame_reference_ms is None or duration_ms is None or duration_ms <= 0:
-            return None
-        exponent = decay * duration_ms / 1000.0
-        average_s = 0.0 if is_ge else math.log(exponent / -math.expm1(-exponent)) / decay
-        starts.append(acquired + timedelta(seconds=average_s - frame_reference_ms / 1000.0))
-    if (max(starts) - min(starts)).total_seconds() > TIMES_AGREE_S:
+    since_start = _seconds(headers, "FrameReferenceTime", problems, _REMEDY)
+    average: list[float] | None = [0.0] * len(headers)
+    if not is_made_by(headers[0], "GE"):
+        durations = _seconds(headers, "ActualFrameDuration", problems, _REMEDY)
+        average = None if durations is None else [average_activity_s(value, half_life_s) for value in durations]
+    if since_start is None or average is None:
         return None
-    middle_s = statistics.median((start - starts[0]).total_seconds() for start in starts)
-    return starts[0] + timedelta(seconds=middle_s)
+    return [
+        start + timedelta(seconds=inside - elapsed)
+        for start, inside, elapsed in zip(acquired, average, since_start, strict=True)
+    ]
 
 
-def injection_time(header: Dataset, scan: datetime, half_life_s: float | None, problems: list[str]) -> TimeFound | None:
-    """When the tracer was injected; None, with a line added to ``problems``, when the header does not say.
-
-    A time of day alone is the last one before the scan: of the same day or, past midnight, of the day before. With a
-    half-life of 11.5 h or more that is not certain, and the date must be there.
-    """
-    item = first_item(header, "RadiopharmaceuticalInformationSequence")
-    moment = parse_date_time(text(item, "RadiopharmaceuticalStartDateTime"), text(header, "TimezoneOffsetFromUTC"))
-    if moment is not None:
-        return TimeFound(moment, "RadiopharmaceuticalStartDateTime")
-    clock = parse_time(text(item, "RadiopharmaceuticalStartTime"))
-    if clock is None:
-        problems.append(
-            f"the time of injection is missing: {tag_text('RadiopharmaceuticalStartDateTime')} "
-            f"or {tag_text('RadiopharmaceuticalStartTime')}"
-        )
-        return None
-    if half_life_s is not None and half_life_s >= LONG_HALF_LIFE_S:
-        problems.append(
-            f"{tag_text('RadiopharmaceuticalStartDateTime')} is missing, and with a half-life of "
-            f"{half_life_s / 3600:.1f} h a time of day does not say on which day the injection was"
-        )
-        return None
-    moment = datetime.combine(scan.date(), clock)
-    return TimeFound(moment - timedelta(days=1) if moment > scan else moment, "RadiopharmaceuticalStartTime")
+def _by_frames(starts: Sequence[datetime], warnings: list[str]) -> Reference:
+    """One reference time for all images when theirs agree, else that of each image."""
+    source = "AcquisitionTime less FrameReferenceTime"
+    if (max(starts) - min(starts)).total_seconds() <= TIMES_AGREE_S:
+        return Reference((median_time(starts),) * len(starts), source, warnings)
+    warnings.append(
+        f"the start of the scan computed back from the images lies between {min(starts)} and {max(starts)}: each image "
+        "was scaled by its own; check FrameReferenceTime (0054,1300)"
+    )
+    return Reference(tuple(starts), source, warnings)
 
 
-def check_uptake(scan: TimeFound, injected: TimeFound, half_life_s: float, problems: list[str]) -> None:
-    """Add to ``problems`` an injection after the scan or impossibly long before it, and warn of an unusual one."""
-    decay_s = (scan.moment - injected.moment).total_seconds()
-    half_lives = decay_s / half_life_s
-    what = f"{tag_text(injected.source)} {injected.moment}"
-    when = f"the scan at {scan.moment} ({scan.source})"
-    if decay_s < 0:
-        problems.append(f"{what} is after {when}")
-    elif half_lives > MOST_HALF_LIVES:
-        problems.append(
-            f"{what} is {decay_s / 3600:.1f} h before {when}, {half_lives:.0f} half-lives: one of the times is wrong"
-        )
-    elif half_lives > UNUSUAL_HALF_LIVES:
-        injected.warnings.append(
-            f"the scan began {decay_s / 60:.0f} min after the injection, {half_lives:.1f} half-lives: check the times"
-        )
+def median_time(moments: Sequence[datetime]) -> datetime:
+    """The median of moments; of an even number the mean of the two in the middle."""
+    first = moments[0]
+    return first + timedelta(seconds=statistics.median((moment - first).total_seconds() for moment in moments))
