@@ -5,25 +5,22 @@ studies = read_studies([Path("export_of_the_scanner"), Path("images/studies.json
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-import SimpleITK as sitk
-
-from .dicom_series import Instance, Scan, Series, scan_folders
-from .dicom_timepoints import TimePoint, time_points
-from .dicom_values import first_item, parse_date, text
-from .dicom_volume import read_volume
+from .dicom_series import Scan, Series, scan_folders
+from .dicom_studies import day_of, read_time_point
+from .dicom_timepoints import time_points
+from .dicom_values import parse_date
+from .entered_values import Entered, entered_for
 from .errors import InputError
 from .organ_files import attach_organ_map
 from .progress import Progress, part
-from .sidecar import SIDECAR_NAME, Sidecar, load_sidecar, read_sidecar_studies
-from .study import DicomOrigin, Patient, Study
-from .suv import suv_scaling
+from .sidecar import SIDECAR_NAME, Sidecar, load_sidecar
+from .sidecar_studies import read_sidecar_studies
+from .study import Patient, Study
 
 __all__ = ["ReadOptions", "attach_organ_map", "read_studies"]
 
@@ -33,9 +30,14 @@ _HEADERS_SHARE = 0.3  # of the time, for the progress: the rest goes into pixels
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Choices of the user. ``patient_id`` names the patient where the inputs hold several."""
+    """Choices of the user.
+
+    ``patient_id`` names the patient where the inputs hold several. ``entered`` holds values for DICOM studies that the
+    headers lack, by the day of the study; those under None hold for every study (see ``entered_values``).
+    """
 
     patient_id: str | None = None
+    entered: Mapping[date | None, Entered] = field(default_factory=dict)
 
 
 def read_studies(
@@ -43,7 +45,7 @@ def read_studies(
     options: ReadOptions | None = None,
     progress: Progress | None = None,
 ) -> list[Study]:
-    """All PET time points of one patient, by time of acquisition.
+    """All PET and SPECT time points of one patient, by time of acquisition.
 
     ``inputs`` are DICOM folders or files, searched with everything below them, and ``studies.json`` files or folders
     that hold one (see ``sidecar``). What was chosen or left aside stands in ``Study.warnings``. Raises InputError when
@@ -51,27 +53,52 @@ def read_studies(
     """
     if not inputs:
         raise InputError("No input was given. Name at least one folder of DICOM files or a studies.json.")
+    options = ReadOptions() if options is None else options
     sidecars, dicom_roots = _sort_inputs(inputs)
     scan = _scan(dicom_roots, part(progress, 0.0, _HEADERS_SHARE)) if dicom_roots else Scan([], [])
-    scan, sidecars = _one_patient(scan, sidecars, None if options is None else options.patient_id)
+    scan, sidecars = _one_patient(scan, sidecars, options.patient_id)
     points = time_points(scan.series) if scan.series else []
     if points:
         points[0].warnings.extend(scan.warnings)
+    _refuse_unknown_days(options.entered, {day_of(point) for point in points})
 
     total = len(points) + sum(len(sidecar.entries) for sidecar in sidecars)
+    done = 0
 
     def share(count: int) -> Progress:
-        first = len(studies)
-        start, stop = (_HEADERS_SHARE + (1 - _HEADERS_SHARE) * number / total for number in (first, first + count))
+        nonlocal done
+        start, stop = (_HEADERS_SHARE + (1 - _HEADERS_SHARE) * number / total for number in (done, done + count))
+        done += count
         return part(progress, start, stop)
 
     studies: list[Study] = []
+    aside: list[InputError] = []
     for point in points:
-        studies.append(_dicom_study(point, _patient(scan.series), share(1)))
+        entered = entered_for(options.entered, day_of(point))
+        try:
+            studies.append(read_time_point(point, _patient(scan.series), entered, share(1)))
+        except InputError as error:
+            error.day = day_of(point)
+            if point.modality != "SPECT":  # a SPECT in counts must not keep the PET of the patient from being read
+                raise
+            aside.append(error)
     for sidecar in sidecars:
         studies += read_sidecar_studies(sidecar, share(len(sidecar.entries)))
+    if aside and not studies:
+        raise aside[0]
     studies.sort(key=lambda study: study.acquired)
+    studies[0].warnings.extend(f"Left aside: {error}" for error in aside)
     return _without_copies(studies)
+
+
+def _refuse_unknown_days(entered: Mapping[date | None, Entered], days: set[date | None]) -> None:
+    unknown = sorted(day for day in entered if day is not None and day not in days)
+    if unknown:
+        known = ", ".join(sorted(day.isoformat() for day in days if day is not None)) or "none"
+        raise InputError(
+            f"Values were entered for {', '.join(map(str, unknown))}, but there is no DICOM study of that day. "
+            f"Days with a study: {known}."
+        )
 
 
 def _sort_inputs(inputs: Sequence[Path]) -> tuple[list[Sidecar], list[Path]]:
@@ -111,9 +138,15 @@ def _one_patient(scan: Scan, sidecars: list[Sidecar], patient_id: str | None) ->
         found.setdefault(sidecar.patient.patient_id, []).append(sidecar.patient.name)
     listed = "; ".join(f"{identity} ({next(filter(None, names), 'no name')})" for identity, names in found.items())
     if patient_id is None and len(found) > 1:
-        raise InputError(f"The input holds {len(found)} patients: {listed}. Choose one of them by its patient ID.")
+        raise InputError(
+            f"The input holds {len(found)} patients: {listed}. Choose one of them by its patient ID.",
+            patients=list(found),
+        )
     if patient_id is not None and patient_id not in found:
-        raise InputError(f"There is no patient with the ID {patient_id} in the input, but: {listed}.")
+        raise InputError(
+            f"There is no patient with the ID {patient_id} in the input, but: {listed}.",
+            patients=list(found),
+        )
     chosen = patient_id if patient_id is not None else next(iter(found))
     of_patient = [one for one in scan.series if _patient_id(one) == chosen]
     warnings = list(scan.warnings)
@@ -136,88 +169,6 @@ def _patient(series: Sequence[Series]) -> Patient:
 
     birth_date: date | None = parse_date(first("PatientBirthDate"))
     return Patient(_patient_id(series[0]), first("PatientName"), birth_date, first("PatientSex"))
-
-
-def _dicom_study(point: TimePoint, patient: Patient, progress: Progress) -> Study:
-    pet = point.pet
-    suv = suv_scaling(pet.headers, pet.name)  # before the pixels: what is refused is refused at once
-    if pet.time is None:
-        raise InputError(f"{pet.name} has no date and time of acquisition, series or study. Export the series again.")
-    volume = read_volume(pet, point.pet_stack, progress)
-    emission = sitk.Cast(volume.image, sitk.sitkFloat32)
-    if suv.scaling.factor != 1.0:
-        emission = emission * suv.scaling.factor
-    warnings = [*point.warnings, *suv.warnings, *volume.warnings]
-    ct = _read_ct(point, warnings)
-    tracer = _tracer(pet)
-    if not tracer:
-        warnings.append(f"{pet.short_name}: the header does not name the tracer.")
-    return Study(
-        patient=patient,
-        acquired=pet.time,
-        modality="PET",
-        tracer=tracer,
-        emission=emission,
-        scaling=suv.scaling,
-        origin=_origin(pet, volume.instances),
-        source=pet.name,
-        fingerprint=_fingerprint(pet),
-        ct=ct,
-        injected_activity_mbq=suv.injected_activity_mbq,
-        minutes_after_injection=suv.minutes_after_injection,
-        weight_kg=suv.weight_kg,
-        scanner=" ".join(filter(None, (pet.text("Manufacturer"), pet.text("ManufacturerModelName")))),
-        warnings=warnings,
-    )
-
-
-def _read_ct(point: TimePoint, warnings: list[str]) -> sitk.Image | None:
-    if point.ct is None:
-        return None
-    try:
-        volume = read_volume(point.ct, point.ct_stack)
-    except InputError as error:  # the PET can be read without it; the user is told
-        warnings.append(f"The CT was not used: {error}")
-        return None
-    warnings += volume.warnings
-    return volume.image
-
-
-def _tracer(pet: Series) -> str:
-    item = first_item(pet.header, "RadiopharmaceuticalInformationSequence")
-    meaning = text(first_item(item, "RadiopharmaceuticalCodeSequence"), "CodeMeaning")
-    return _without_carets(meaning) or text(item, "Radiopharmaceutical")
-
-
-def _without_carets(meaning: str) -> str:
-    """DICOM's superscripts as people write them: "PSMA-11 Ga^68^" becomes "PSMA-11 Ga-68"."""
-    return re.sub(r"\^(\d+)\^", r"\1", re.sub(r"(?<=[A-Za-z])\^(\d+)\^", r"-\1", meaning))
-
-
-def _origin(pet: Series, instances: tuple[Instance, ...]) -> DicomOrigin:
-    number = pet.text("SeriesNumber")
-    return DicomOrigin(
-        study_instance_uid=pet.text("StudyInstanceUID"),
-        series_instance_uid=pet.uid,
-        frame_of_reference_uid=pet.text("FrameOfReferenceUID"),
-        sop_class_uid=pet.text("SOPClassUID"),
-        instance_uids=tuple(instance.uid for instance in instances),
-        modality=pet.modality,
-        study_id=pet.text("StudyID"),
-        study_date=pet.text("StudyDate"),
-        study_time=pet.text("StudyTime"),
-        accession_number=pet.text("AccessionNumber"),
-        series_number=int(number) if number.lstrip("-").isdigit() else None,
-        series_description=pet.text("SeriesDescription"),
-        referring_physician=pet.text("ReferringPhysicianName"),
-        manufacturer=pet.text("Manufacturer"),
-    )
-
-
-def _fingerprint(pet: Series) -> str:
-    """The PET decides whether a time point is known: its series and the images in it, in any order, on any path."""
-    content = "\n".join([pet.uid, *sorted({instance.uid for instance in pet.instances})])
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _without_copies(studies: list[Study]) -> list[Study]:

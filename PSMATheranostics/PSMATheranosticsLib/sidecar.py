@@ -13,15 +13,18 @@ to its folder. Keys with a question mark may be left out; unknown keys are refus
       "studies": [
         {
           "date": "2024-05-06T10:30:00",                ISO date, or date and time, of the start of the scan
-          "modality"?: "PET",
+          "modality"?: "PET",                           PET or SPECT
           "tracer"?: "[68Ga]Ga-PSMA-11",
-          "pet": "baseline_suv.nii.gz",
-          "units": "SUVbw",                             or "Bq/mL", decay corrected to the start of the scan
-          "ct"?: "baseline_ct.nii.gz",                  HU, any grid, same coordinates as the PET
-          "organs"?: "baseline_organs.nii.gz",          organ map, any grid, same coordinates as the PET
+          "pet": "baseline_suv.nii.gz",                 "spect" for a SPECT
+          "units": "SUVbw",                             or "Bq/mL": for a PET decay corrected to the start of the scan,
+                                                        for a SPECT (always) the activity in the middle of the scan
+          "duration_s": 1200,                           from the start to the end of the scan; for a SPECT only
+          "ct"?: "baseline_ct.nii.gz",                  HU, any grid, same coordinates as the PET or SPECT
+          "organs"?: "baseline_organs.nii.gz",          organ map, any grid, same coordinates as the PET or SPECT
           "organ_labels"?: "labels.csv",                lines of value,organ; default: labels.csv beside the map
-          "weight_kg"?: 82.0,                           these four must be there when units is "Bq/mL"
-          "injected_activity_MBq"?: 150.0,
+          "height_m"?: 1.78,
+          "weight_kg"?: 82.0,                           these four must be there for a PET when units is "Bq/mL"; for a
+          "injected_activity_MBq"?: 150.0,              SPECT all or none of them: without them it has no SUV
           "injection_time"?: "2024-05-06T09:30:00",
           "half_life_s"?: 4057.7
         }
@@ -31,7 +34,6 @@ to its folder. Keys with a question mark may be left out; unknown keys are refus
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -40,24 +42,19 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
-from pydicom.uid import generate_uid
-
-from .dicom_series import PET_IMAGE
+from .entered_values import HEAVIEST_KG, LARGEST_ACTIVITY_MBQ, TALLEST_M
 from .errors import InputError
-from .image_files import fits_int16, read_image, refuse_apart
-from .organ_files import attach_organ_map
-from .progress import Progress
-from .study import DicomOrigin, Patient, Scaling, Study
-from .suv import LARGEST_WEIGHT_KG
-from .suv_times import MOST_HALF_LIVES
+from .study import Patient
 
 SIDECAR_NAME = "studies.json"
-LARGEST_ACTIVITY_MBQ = 20_000.0  # no PET needs more: the value is in kBq or Bq
-UNUSUAL_SUV = 1000.0  # even urine rarely reaches it: an image in Bq/mL may have been declared as SUV
+LONGEST_SCAN_S = 86_400.0  # longer is a duration in ms
 SCALING_KEYS = ("weight_kg", "injected_activity_MBq", "injection_time", "half_life_s")
 _PATIENT_KEYS = ("id", "name", "sex", "birth_date")
-_STUDY_KEYS = ("date", "modality", "tracer", "pet", "units", "ct", "organs", "organ_labels", *SCALING_KEYS)
+_STUDY_KEYS = (
+    *("date", "modality", "tracer", "pet", "spect", "units", "duration_s", "ct", "organs", "organ_labels", "height_m"),
+    *SCALING_KEYS,
+)
+_UNITS = {"PET": ("SUVbw", "Bq/mL"), "SPECT": ("Bq/mL",)}
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,15 @@ class SidecarEntry:
     """One validated time point of a sidecar; no image has been read yet."""
 
     acquired: datetime
+    modality: str  # "PET" or "SPECT"
     tracer: str
-    pet: Path
+    emission: Path
     units: str  # "SUVbw" or "Bq/mL"
+    duration_s: float | None  # of a SPECT
     ct: Path | None
     organs: Path | None
     organ_labels: Path | None
+    height_m: float | None
     weight_kg: float | None
     injected_activity_mbq: float | None
     injected: datetime | None
@@ -114,30 +114,27 @@ def load_sidecar(path: Path) -> Sidecar:
 
 
 def _entry(value: Any, folder: Path, where: str) -> SidecarEntry:
-    table = _table(value, _STUDY_KEYS, ("date", "pet", "units"), where)
-    modality = _string(table, "modality", where, "PET")
-    if modality != "PET":
-        raise InputError(f'{where}: modality is "{modality}"; only PET is read.')
+    table = _table(value, _STUDY_KEYS, ("date", "units"), where)
+    modality = _string(table, "modality", where, "SPECT" if "spect" in table else "PET")
+    if modality not in _UNITS:
+        raise InputError(f'{where}: modality is "{modality}"; it must be PET or SPECT.')
+    image = modality.lower()
+    _check_keys(table, modality, image, where)
     units = _string(table, "units", where)
-    if units not in ("SUVbw", "Bq/mL"):
-        raise InputError(f'{where}: units is "{units}"; it must be SUVbw or Bq/mL.')
-    if units == "Bq/mL":
-        missing = [key for key in SCALING_KEYS if key not in table]
-        if missing:
-            raise InputError(f"{where}: {', '.join(missing)} is missing; without it Bq/mL cannot become SUV.")
-        if not _has_time_of_day(table, "date"):
-            raise InputError(f"{where}: date must have a time of day; without it Bq/mL cannot become SUV.")
-    if "organ_labels" in table and "organs" not in table:
-        raise InputError(f"{where}: organ_labels is given without organs.")
+    if units not in _UNITS[modality]:
+        raise InputError(f'{where}: units is "{units}"; for a {modality} it must be {" or ".join(_UNITS[modality])}.')
     entry = SidecarEntry(
         acquired=_moment(table, "date", where),
+        modality=modality,
         tracer=_string(table, "tracer", where, ""),
-        pet=_file(table, "pet", folder, where),
+        emission=_file(table, image, folder, where),
         units=units,
+        duration_s=_positive(table, "duration_s", where, LONGEST_SCAN_S),
         ct=_file(table, "ct", folder, where) if "ct" in table else None,
         organs=_file(table, "organs", folder, where) if "organs" in table else None,
         organ_labels=_file(table, "organ_labels", folder, where) if "organ_labels" in table else None,
-        weight_kg=_positive(table, "weight_kg", where, LARGEST_WEIGHT_KG),
+        height_m=_positive(table, "height_m", where, TALLEST_M),
+        weight_kg=_positive(table, "weight_kg", where, HEAVIEST_KG),
         injected_activity_mbq=_positive(table, "injected_activity_MBq", where, LARGEST_ACTIVITY_MBQ),
         injected=_moment(table, "injection_time", where) if "injection_time" in table else None,
         half_life_s=_positive(table, "half_life_s", where),
@@ -147,6 +144,33 @@ def _entry(value: Any, folder: Path, where: str) -> SidecarEntry:
     if units == "Bq/mL" and entry.injected is not None and entry.injected > entry.acquired:
         raise InputError(f"{where}: injection_time {entry.injected} is after the scan at {entry.acquired}.")
     return entry
+
+
+def _check_keys(table: Mapping[str, Any], modality: str, image: str, where: str) -> None:
+    """Refuse keys that are missing or of no use for the modality and units."""
+    other = "pet" if image == "spect" else "spect"
+    if image not in table:
+        raise InputError(f"{where}: {image} is missing.")
+    if other in table:
+        raise InputError(f"{where}: {other} is given for a {modality}; give {image}, and one study for each image.")
+    if "organ_labels" in table and "organs" not in table:
+        raise InputError(f"{where}: organ_labels is given without organs.")
+    missing = [key for key in SCALING_KEYS if key not in table]
+    if modality == "SPECT":
+        if "duration_s" not in table:
+            raise InputError(f"{where}: duration_s is missing; without it the middle of the scan is not known.")
+        if not _has_time_of_day(table, "date"):
+            raise InputError(f"{where}: date must have a time of day; the activity of a SPECT belongs to a time.")
+        if missing and len(missing) < len(SCALING_KEYS):
+            raise InputError(f"{where}: {', '.join(missing)} is missing; without it there is no SUV.")
+        return
+    if "duration_s" in table:
+        raise InputError(f"{where}: duration_s is for a SPECT; a PET in Bq/mL belongs to the start of the scan.")
+    if table.get("units") == "Bq/mL":
+        if missing:
+            raise InputError(f"{where}: {', '.join(missing)} is missing; without it Bq/mL cannot become SUV.")
+        if not _has_time_of_day(table, "date"):
+            raise InputError(f"{where}: date must have a time of day; without it Bq/mL cannot become SUV.")
 
 
 def _table(value: Any, known: tuple[str, ...], needed: tuple[str, ...], where: str) -> Mapping[str, Any]:
@@ -210,100 +234,3 @@ def _file(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path:
     if not path.is_file():
         raise InputError(f"{where}: there is no file {path} ({key}).")
     return path
-
-
-def read_sidecar_studies(sidecar: Sidecar, progress: Progress | None = None) -> list[Study]:
-    """Read the images of a sidecar.
-
-    Raises InputError for images that are not 3-D, hold values that are not finite or lie outside their PET.
-    """
-    studies = []
-    for number, entry in enumerate(sidecar.entries):
-        if progress is not None:
-            progress(number / len(sidecar.entries), f"Reading {entry.pet.name}")
-        studies.append(_read_entry(entry, sidecar.patient))
-    return studies
-
-
-def _read_entry(entry: SidecarEntry, patient: Patient) -> Study:
-    emission = read_image(entry.pet)
-    scaling, minutes = _scaling(entry)
-    emission = sitk.Cast(emission, sitk.sitkFloat32)
-    if scaling.factor != 1.0:
-        emission = emission * scaling.factor
-    fingerprint = hashlib.sha256(
-        f"{hashlib.sha256(entry.pet.read_bytes()).hexdigest()} {entry.acquired.isoformat()}".encode()
-    ).hexdigest()
-    study = Study(
-        patient=patient,
-        acquired=entry.acquired,
-        modality="PET",
-        tracer=entry.tracer,
-        emission=emission,
-        scaling=scaling,
-        origin=_generated_origin(fingerprint, patient, emission.GetDepth()),
-        source=str(entry.pet),
-        fingerprint=fingerprint,
-        injected_activity_mbq=entry.injected_activity_mbq,
-        minutes_after_injection=minutes,
-        weight_kg=entry.weight_kg,
-    )
-    largest = float(sitk.GetArrayViewFromImage(emission).max())
-    if entry.units == "SUVbw" and largest > UNUSUAL_SUV:
-        study.warnings.append(f"{entry.pet.name}: the largest SUV is {largest:.0f}; is the image in Bq/mL?")
-    if not entry.tracer:
-        study.warnings.append(f"{entry.pet.name}: the tracer is not named.")
-    if entry.ct is None:
-        study.warnings.append("There is no CT for this PET.")
-    else:
-        ct = read_image(entry.ct)
-        refuse_apart(ct, emission, entry.ct)
-        study.ct = sitk.Cast(ct, sitk.sitkInt16 if fits_int16(ct) else sitk.sitkFloat32)
-    if entry.organs is not None:
-        attach_organ_map(study, entry.organs, entry.organ_labels)
-    return study
-
-
-def _scaling(entry: SidecarEntry) -> tuple[Scaling, float | None]:
-    """Scaling of an entry and the minutes from injection to scan, None when that is not known."""
-    minutes = None
-    if entry.injected is not None and entry.injected <= entry.acquired:
-        minutes = (entry.acquired - entry.injected).total_seconds() / 60.0
-    if entry.units == "SUVbw":
-        return Scaling("SUVbw", 1.0, "the image holds SUVbw already; nothing was scaled", {"units": "SUVbw"}), minutes
-    weight_kg, activity_mbq, half_life_s = entry.weight_kg, entry.injected_activity_mbq, entry.half_life_s
-    if weight_kg is None or activity_mbq is None or half_life_s is None or minutes is None or entry.injected is None:
-        raise InputError(f"{entry.pet}: Bq/mL cannot become SUV without {', '.join(SCALING_KEYS)}.")
-    decay_s = minutes * 60.0
-    if decay_s > MOST_HALF_LIVES * half_life_s:
-        raise InputError(
-            f"{entry.pet}: from injection to scan are {decay_s / 3600:.1f} h, {decay_s / half_life_s:.0f} half-lives "
-            f"of {half_life_s:g} s: one of the times is wrong."
-        )
-    factor = weight_kg * 1000.0 / (activity_mbq * 1e6 * 2.0 ** (-decay_s / half_life_s))
-    inputs = {
-        "units": entry.units,
-        "weight_kg [kg]": weight_kg,
-        "injected_activity_MBq [MBq]": activity_mbq,
-        "injection_time": entry.injected.isoformat(sep=" "),
-        "date (reference time)": entry.acquired.isoformat(sep=" "),
-        "half_life_s [s]": half_life_s,
-        "decay from injection to reference time [s]": decay_s,
-    }
-    return Scaling("SUVbw", factor, "Bq/mL, decay corrected to the start of the scan", inputs), minutes
-
-
-def _generated_origin(fingerprint: str, patient: Patient, slices: int) -> DicomOrigin:
-    """Identifiers for derived DICOM objects. The same image of the same patient always gets the same ones."""
-
-    def uid(*what: str) -> str:
-        return str(generate_uid(entropy_srcs=[fingerprint, patient.patient_id, *what]))
-
-    return DicomOrigin(
-        study_instance_uid=uid("study"),
-        series_instance_uid=uid("series"),
-        frame_of_reference_uid=uid("frame of reference"),
-        sop_class_uid=PET_IMAGE,
-        instance_uids=tuple(uid("instance", str(k)) for k in range(slices)),
-        generated=True,
-    )

@@ -71,7 +71,7 @@ def test_phantom_without_units_and_injection_is_refused_by_tag() -> None:
         "RadionuclideTotalDose (0018,1074)",
         "RadionuclideHalfLife (0018,1075)",
         "RadiopharmaceuticalStartDateTime (0018,1078)",
-        "SeriesDate (0008,0021)",
+        "AcquisitionDate (0008,0022)",
     ):
         assert name in message
     assert "test series" in message

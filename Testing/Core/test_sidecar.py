@@ -82,6 +82,46 @@ def test_image_in_becquerel_is_scaled_with_decay(folder: Path) -> None:
     json.dumps(study.scaling.inputs)
 
 
+SPECT = {
+    "date": "2024-05-06T10:00:00",
+    "spect": "pet.nii.gz",
+    "units": "Bq/mL",
+    "duration_s": 1200,
+    "tracer": "[177Lu]Lu-PSMA-617",
+    "ct": "ct.nrrd",
+}
+LUTETIUM = {
+    "weight_kg": 80,
+    "height_m": 1.8,
+    "injected_activity_MBq": 7400.0,
+    "injection_time": "2024-05-05T10:00:00",
+    "half_life_s": 574300.8,
+}
+
+
+def test_spect_stays_in_becquerel_and_has_an_suv_factor_at_mid_scan(folder: Path) -> None:
+    patient = {"id": "P1", "sex": "M"}
+    (study,) = read_studies([write_sidecar(folder, {**SPECT, **LUTETIUM}, patient=patient)])
+    assert (study.modality, study.scaling.quantity, study.scaling.factor) == ("SPECT", "Bq/mL", 1.0)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(study.emission), VALUES)
+    elapsed_s = 24 * 3600 + 600  # a day and half of the scan
+    assert study.minutes_after_injection == pytest.approx(elapsed_s / 60)
+    expected = 80000 / (7400e6 * 2 ** (-elapsed_s / 574300.8))
+    assert study.scaling.suv_factor == pytest.approx(expected, rel=1e-12)
+    assert (study.weight_kg, study.height_m, study.sex) == (80.0, 1.8, "M")
+    assert (study.origin.modality, study.origin.frames) == ("NM", (1, 2, 3, 4, 5))
+    assert len(set(study.origin.instance_uids)) == 1
+    assert study.warnings == []
+    json.dumps(study.scaling.inputs)
+
+
+def test_spect_without_the_facts_of_the_injection_has_no_suv(folder: Path) -> None:
+    (study,) = read_studies([write_sidecar(folder, {**SPECT, "modality": "SPECT"})])
+    assert study.scaling.suv_factor is None
+    assert study.minutes_after_injection is None
+    assert any("no SUV and no comparison with PET without weight_kg" in warning for warning in study.warnings)
+
+
 def test_image_that_cannot_be_suv_is_pointed_out(folder: Path) -> None:
     write_image(folder / "pet.nii.gz", VALUES * 50)
     (study,) = read_studies([write_sidecar(folder, SUV)])
@@ -123,8 +163,9 @@ def test_studies_come_by_date_and_join_with_other_inputs_of_the_patient(
     [
         ({**SUV, "weigth_kg": 80}, "study 1: unknown key weigth_kg; known are date, modality"),
         ({key: value for key, value in SUV.items() if key != "units"}, "study 1: units is missing"),
-        ({**SUV, "units": "kBq/mL"}, 'units is "kBq/mL"; it must be SUVbw or Bq/mL'),
-        ({**SUV, "modality": "SPECT"}, 'modality is "SPECT"; only PET'),
+        ({**SUV, "units": "kBq/mL"}, 'units is "kBq/mL"; for a PET it must be SUVbw or Bq/mL'),
+        ({**SUV, "modality": "MR"}, 'modality is "MR"; it must be PET or SPECT'),
+        ({**SUV, "modality": "SPECT"}, "study 1: spect is missing"),
         ({**SUV, "pet": "lost.nii.gz"}, r"there is no file .*lost\.nii\.gz \(pet\)"),
         ({**SUV, "ct": "lost.nii.gz"}, r"there is no file .*lost\.nii\.gz \(ct\)"),
         ({**SUV, "date": "6.5.2024"}, 'date is "6.5.2024"; it must be a date'),
