@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,17 @@ class Measures:
     tl_psma: float
     centroid_mm: Point
     hottest_mm: Point
+
+
+@dataclass(frozen=True)
+class LesionVoxels:
+    """Where a lesion is, its ``values`` (n) at ``indices`` (n, 3: z, y, x), and the whole emission image as array."""
+
+    lesion: int
+    box: Box
+    indices: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    uptake: npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -92,40 +103,60 @@ def measure_lesions(emission: sitk.Image, labels: sitk.Image) -> list[Measures]:
     Raises ValueError for different grids, labels that are not integers from 0 to 65535, and for values inside a
     lesion that are not finite.
     """
+    return [_measured(emission, lesion) for lesion in lesion_voxels(emission, labels)]
+
+
+def measure_lesion(emission: sitk.Image, numbers: npt.NDArray[np.integer], lesion: int, box: Box) -> Measures:
+    """Measure one lesion that lies in ``box``, as ``measure_lesions`` does, without a look at the rest of the image.
+
+    ``numbers`` holds the labels (z, y, x) on the grid of the emission image. Raises ValueError for a lesion that is not
+    in the box and for values inside it that are not finite.
+    """
+    return _measured(emission, _voxels_of(sitk.GetArrayViewFromImage(emission), numbers, lesion, box))
+
+
+def lesion_voxels(emission: sitk.Image, labels: sitk.Image) -> Iterator[LesionVoxels]:
+    """The voxels of every label value above 0, in ascending order. Raises ValueError as ``measure_lesions`` does."""
     require_scalar_3d(emission, "emission image")
     require_scalar_3d(labels, "label image")
     require_same_grid(emission, labels)
     numbers = _label_array(labels)
     uptake = sitk.GetArrayViewFromImage(emission)
-    sphere = sphere_offsets(emission.GetSpacing(), PEAK_RADIUS_MM)
-    unit_ml = voxel_volume_ml(emission)
-    measured = []
     for lesion, box in enumerate(ndimage.find_objects(numbers), start=1):
-        if box is None:
-            continue
-        indices = np.argwhere(numbers[box] == lesion) + [part.start for part in box]
-        values = uptake[tuple(indices.T)].astype(np.float64)
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"Lesion {lesion} covers {int((~np.isfinite(values)).sum())} voxels whose emission value is not a "
-                "finite number. Repair the image or take these voxels out of the lesion."
-            )
-        mean = float(values.mean())
-        volume_ml = values.size * unit_ml
-        measured.append(
-            Measures(
-                lesion=lesion,
-                voxels=int(values.size),
-                volume_ml=volume_ml,
-                suv_max=float(values.max()),
-                suv_mean=mean,
-                suv_peak=_highest_sphere_mean(uptake, box, indices, sphere),
-                tl_psma=volume_ml * mean,
-                centroid_mm=physical_point(emission, indices.mean(axis=0)),
-                hottest_mm=physical_point(emission, indices[int(values.argmax())]),
-            )
+        if box is not None:
+            yield _voxels_of(uptake, numbers, lesion, box)
+
+
+def _voxels_of(
+    uptake: npt.NDArray[np.floating], numbers: npt.NDArray[np.integer], lesion: int, box: Box
+) -> LesionVoxels:
+    indices = np.argwhere(numbers[box] == lesion) + [part.start for part in box]
+    if not indices.size:
+        raise ValueError(f"Lesion {lesion} has no voxels in {box}.")
+    values = uptake[tuple(indices.T)].astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"Lesion {lesion} covers {int((~np.isfinite(values)).sum())} voxels whose emission value is not a "
+            "finite number. Repair the image or take these voxels out of the lesion."
         )
-    return measured
+    return LesionVoxels(lesion, box, indices, values, uptake)
+
+
+def _measured(emission: sitk.Image, lesion: LesionVoxels) -> Measures:
+    sphere = sphere_offsets(emission.GetSpacing(), PEAK_RADIUS_MM)
+    mean = float(lesion.values.mean())
+    volume_ml = lesion.values.size * voxel_volume_ml(emission)
+    return Measures(
+        lesion=lesion.lesion,
+        voxels=int(lesion.values.size),
+        volume_ml=volume_ml,
+        suv_max=float(lesion.values.max()),
+        suv_mean=mean,
+        suv_peak=highest_sphere_mean(lesion.uptake, lesion.box, lesion.indices, sphere),
+        tl_psma=volume_ml * mean,
+        centroid_mm=physical_point(emission, lesion.indices.mean(axis=0)),
+        hottest_mm=physical_point(emission, lesion.indices[int(lesion.values.argmax())]),
+    )
 
 
 def totals(measures: Iterable[Measures]) -> Totals:
@@ -171,7 +202,7 @@ def _label_array(labels: sitk.Image) -> npt.NDArray[np.int32]:
     return numbers.astype(np.int32)
 
 
-def _highest_sphere_mean(
+def highest_sphere_mean(
     uptake: npt.NDArray[np.floating], box: Box, indices: npt.NDArray[np.int64], sphere: npt.NDArray[np.int64]
 ) -> float:
     """Highest mean over the sphere centered on each of the indices (n, 3), looked up in the padded box."""
