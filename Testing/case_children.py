@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from PSMATheranosticsLib import case_database, case_folder
+from PSMATheranosticsLib import case_database, case_folder, writer_mark
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.errors import CaseError
 from tiny_case import PATIENT, random_step, snapshot, study
@@ -42,6 +44,20 @@ def kill_after(seconds: float, child: Child, folder: Path) -> list[Any]:
     except (EOFError, OSError):  # the child is gone; its last report may have been cut off
         process.join()
         return reports
+
+
+@contextmanager
+def running(child: Child, folder: Path) -> Iterator[Connection]:
+    """A child that is killed at the end; what is there to talk to it."""
+    ours, theirs = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=child, args=(folder, theirs))
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
 
 
 def answer_of(child: Child, folder: Path) -> Any:
@@ -76,6 +92,44 @@ def decide_and_wait(folder: Path, pipe: Connection) -> None:
         case.decide_lesion(1, 1, "accepted")
         pipe.send(os.getpid())
         time.sleep(600)
+
+
+def hold_and_try_again(folder: Path, pipe: Connection) -> None:
+    """Keep the case open as "the hung one"; when told to, try to change it, and report what came of it each time."""
+    with CaseStore.open(folder, write=True, user="the hung one") as case:
+        pipe.send(os.getpid())
+        while pipe.recv() == "change":
+            pipe.send([_complaint(lambda: case.decide_lesion(1, 2, "rejected")), _complaint(case.undo)])
+
+
+def hold_from_elsewhere(folder: Path, pipe: Connection) -> None:
+    """As above, on what says to be another computer, whose clock is an hour ahead."""
+    real = datetime.now
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return real(tz) + timedelta(hours=1)
+
+    writer_mark.socket.gethostname = lambda: "reading-room-7"
+    writer_mark.datetime = Clock
+    hold_and_try_again(folder, pipe)
+
+
+def hold_in_a_step(folder: Path, pipe: Connection) -> None:
+    """Keep the case open in the middle of a step."""
+    with CaseStore.open(folder, write=True, user="the hung one") as case, case.step("Never ends"):
+        case.decide_lesion(1, 2, "rejected")
+        pipe.send(os.getpid())
+        time.sleep(600)
+
+
+def _complaint(change: Callable[[], object]) -> str | None:
+    try:
+        change()
+    except CaseError as error:
+        return str(error)
+    return None
 
 
 def try_to_open(folder: Path, pipe: Connection) -> None:

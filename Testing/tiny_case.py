@@ -14,8 +14,9 @@ from PSMASegmentLib.measure import measure_lesions
 from PSMASegmentLib.organs import OrganMap
 from PSMATheranosticsLib.case_schema import JOURNALED
 from PSMATheranosticsLib.case_store import CaseStore
+from PSMATheranosticsLib.mask_edit import MaskEdit
 from PSMATheranosticsLib.records import LesionInput, LinkInput, StudyRecord, TrackInput
-from PSMATheranosticsLib.study import DicomOrigin, Patient, Scaling, Study
+from PSMATheranosticsLib.study import Alternative, DicomOrigin, Patient, Scaling, Study
 
 PATIENT = Patient("SYNTHETIC-TINY", "Synthetic^Tiny", date(1950, 2, 3), "M")
 Box = tuple[slice, slice, slice]
@@ -48,7 +49,14 @@ def study(number: int, patient: Patient = PATIENT, with_ct: bool = False) -> Stu
         modality="PET",
         tracer="68Ga-PSMA-11",
         emission=emission,
-        scaling=Scaling("SUVbw", 1.0 / 3.0, "synthetic", {"PatientWeight": "80 kg"}),
+        scaling=Scaling(
+            "SUVbw",
+            1.0 / 3.0,
+            "synthetic",
+            {"PatientWeight": "80.2 kg"},
+            entered=("PatientWeight",),
+            alternatives=(Alternative("another way", 0.35),),
+        ),
         origin=DicomOrigin("1.2.1", f"1.2.{number}", "1.2.3", "1.2.4", ("1.2.5.1", "1.2.5.2"), series_number=3),
         source=f"synthetic study {number}",
         fingerprint=f"synthetic {number}",
@@ -56,6 +64,8 @@ def study(number: int, patient: Patient = PATIENT, with_ct: bool = False) -> Stu
         organs=OrganMap(organs, {1: "liver"}) if with_ct else None,
         injected_activity_mbq=150.1,
         weight_kg=80.2,
+        height_m=1.81,
+        sex="M",
         warnings=["synthetic"],
     )
 
@@ -122,9 +132,12 @@ def random_step(case: CaseStore, chance: random.Random) -> None:
     if not segmented or chance.random() < 0.15:
         _random_segmentation(case, some, chance)
         return
-    kind = chance.choice(["lesion", "lesion", "links", "link", "draw", "tracks", "other", "group", "undo", "redo"])
+    kinds = ["lesion", "lesion", "links", "link", "draw", "tracks", "other", "group", "undo", "redo", "edit", "edit"]
+    kind = chance.choice(kinds)
     if kind == "lesion":
         _decide_some_lesion(case, chance.choice(segmented), chance)
+    elif kind == "edit":
+        _random_edit(case, chance.choice(segmented), chance)
     elif kind == "tracks":
         _random_tracks(case, chance)
     elif kind in ("links", "link", "draw"):
@@ -135,6 +148,7 @@ def random_step(case: CaseStore, chance: random.Random) -> None:
                 lambda: case.set_baseline(chance.choice([None, some])),
                 lambda: _register_some(case, studies, chance),
                 lambda: case.save_response(some, "RECIP 1.0", {"number": chance.random()}),
+                lambda: case.sign(chance.choice(segmented), "seen"),
             ]
         )()
     elif kind == "group":
@@ -156,6 +170,17 @@ def _random_segmentation(case: CaseStore, study_id: int, chance: random.Random) 
     corners = [(0, 0, 0), (0, 4, 0), (4, 0, 4), (4, 4, 4)]
     boxes = [box(*corner, size=chance.randrange(1, 5)) for corner in chance.sample(corners, chance.randrange(0, 5))]
     segment(case, study_id, boxes, seed=chance.random())
+
+
+def _random_edit(case: CaseStore, study_id: int, chance: random.Random) -> None:
+    """Give a box, or some of its voxels, to the background, a lesion that is there, or a new one."""
+    low = [chance.randrange(0, 7) for _ in range(3)]
+    where = tuple(slice(start, start + chance.randrange(1, 9 - start)) for start in low)
+    before = sitk.GetArrayFromImage(case.labels(study_id))[where]
+    known = [item.lesion for item in case.lesions(study_id)]
+    lesion = np.uint16(chance.choice([0, *known, case.next_lesion_number(study_id)]))
+    inside = np.random.default_rng(chance.randrange(1 << 30)).random(before.shape) < chance.choice([0.3, 1.0])
+    case.edit_mask(study_id, MaskEdit(tuple(low), np.where(inside, lesion, before), before), "Brush")
 
 
 def _decide_some_lesion(case: CaseStore, study_id: int, chance: random.Random) -> None:

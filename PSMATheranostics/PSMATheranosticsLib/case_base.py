@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 import SimpleITK as sitk
 
+from . import case_events
 from .case_database import CaseDamaged, Database, create_database, open_database, require_case
 from .case_folder import DATABASE_NAME, leftovers
-from .case_lock import CaseLock
+from .case_lock import CaseLock, login
+from .case_log import LogEntry, read_log
 from .case_rows import patient_record, patient_row
 from .errors import CaseError
 from .image_store import ImageStore
@@ -53,7 +54,7 @@ class CaseBase:
             raise CaseError(
                 f"The folder {folder} could not be made: {error.strerror or error}. Choose another place for the case."
             ) from error
-        user = user or _login()
+        user = user or login()
         lock = CaseLock(folder, user)
         try:
             if (folder / DATABASE_NAME).exists():
@@ -73,22 +74,24 @@ class CaseBase:
         Raises CaseError where there is no case, it is damaged, made by a newer program, or open for writing elsewhere.
         """
         folder = Path(folder).absolute()
-        user = user or _login()
+        user = user or login()
         if not write:
             return cls._opened(folder, user, None)
-        require_case(folder)  # before a lock file is left where no case is
-        return cls._opened(folder, user, CaseLock(folder, user))
+        seen = require_case(folder)  # before a lock file is left where no case is
+        return cls._opened(folder, user, CaseLock(folder, user), seen)
 
     @classmethod
-    def _opened(cls: type[Case], folder: Path, user: str, lock: CaseLock | None) -> Case:
+    def _opened(cls: type[Case], folder: Path, user: str, lock: CaseLock | None, seen: str | None = None) -> Case:
         database = None
         opened = False
         try:
-            database = open_database(folder, write=lock is not None)
+            claim = None if lock is None else lambda database: lock.claim(database, seen)
+            database = open_database(folder, write=lock is not None, claim=claim)
             case = cls(folder, database, user, lock)
             if lock is not None:
                 for path in leftovers(folder):
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # what cannot be removed now is left to the next writer
+                        path.unlink()
             opened = True
             return case
         finally:
@@ -133,6 +136,15 @@ class CaseBase:
         """All steps ever made in this case, oldest first."""
         return self._journal.entries()
 
+    def log(self) -> list[LogEntry]:
+        """All steps with who made, undid or redid them, and what happened to the case as a whole, oldest first."""
+        return read_log(self._database)
+
+    def note_event(self, kind: str, detail: str) -> None:
+        """Note in the log what happened to the case as a whole; ``kind`` is one of ``case_events``."""
+        self._require_writer()
+        case_events.note(self._database, kind, self.user, detail)
+
     def undo(self) -> str | None:
         """Take back the last step; return its name, None where nothing is left to undo."""
         self._require_writer()
@@ -150,10 +162,3 @@ class CaseBase:
     def _require_writer(self) -> None:
         if self._lock is None:
             raise CaseError(f"The case {self.folder} is open for reading only. Open it for writing to change it.")
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # what getpass raises where the account has no name differs by version
-        return "unknown user"

@@ -6,29 +6,45 @@ gone is kept and applies again as soon as a later segmentation brings the lesion
 
 from __future__ import annotations
 
+import json
+
 from .case_database import Database
-from .image_store import ImageStore
+from .case_labels import LabelStates
+from .case_rows import to_json
+from .case_schema import image_of
 from .journal import Change
 from .lesion_overlap import LesionOverlap, lesion_overlap
 
 
 class LesionHistory:
-    """Compares earlier label images of a study with later ones; each pair is read and compared once."""
+    """Compares earlier labels of a study with later ones; each pair of states is read and compared once."""
 
-    def __init__(self, images: ImageStore) -> None:
-        self._images = images
+    def __init__(self, states: LabelStates) -> None:
+        self._states = states
         self._compared: dict[tuple[str, str], LesionOverlap] = {}
 
-    def overlap(self, before_id: str, after_id: str) -> LesionOverlap:
-        """Shared voxels of two stored label images on the same grid."""
-        pair = (before_id, after_id)
+    def overlap(self, before: str, after: str) -> LesionOverlap:
+        """Shared voxels of two states of labels on the same grid."""
+        pair = (before, after)
         if pair not in self._compared:
-            self._compared[pair] = lesion_overlap(self._images.load(before_id), self._images.load(after_id))
+            self._compared[pair] = lesion_overlap(self._states.load(before), self._states.load(after))
         return self._compared[pair]
 
-    def successor(self, before_id: str, lesion: int, after_id: str) -> int | None:
-        """The lesion that stands in ``after_id`` where ``lesion`` stood in ``before_id``; None when there is none."""
-        return lesion if before_id == after_id else self.overlap(before_id, after_id).successor(lesion)
+    def successor(self, before: str, lesion: int, after: str) -> int | None:
+        """The lesion that stands in ``after`` where ``lesion`` stood in ``before``; None when there is none.
+
+        Between edits of the same automatic result a lesion keeps its number.
+        """
+        if before == after:
+            return lesion
+        same_image = image_of(before) == image_of(after)
+        if same_image and (self._is_stored(after, lesion) or lesion in self.overlap(before, after).after):
+            return lesion
+        return self.overlap(before, after).successor(lesion)
+
+    def _is_stored(self, state: str, lesion: int) -> bool:
+        query = "SELECT 1 FROM lesions JOIN segmentations USING (study_id) WHERE labels_id = ? AND lesion = ?"
+        return self._states.database.row(query, (state, lesion)) is not None
 
 
 def drop_matching(change: Change, study_id: int) -> None:
@@ -38,6 +54,37 @@ def drop_matching(change: Change, study_id: int) -> None:
         change.delete("matchings", {end: study_id})
     change.delete("track_studies")
     change.delete("tracks")
+
+
+def drop_lesions(database: Database, change: Change, study_id: int, lesions: list[int]) -> None:
+    """Remove lesions, and take them out of links and tracks. Decisions on them and on their links are kept.
+
+    A track that loses its last lesion goes. What the tracks say of other studies stays until they are saved again.
+    """
+    for lesion in lesions:
+        for end in ("baseline", "followup"):
+            change.delete("links", {f"{end}_id": study_id, f"{end}_lesion": lesion})
+            named = {f"{end}_id": study_id, f"{end}_lesion": lesion}
+            change.update("link_decisions", named, {f"{end}_lesion": None})
+            for row in database.rows(f"SELECT * FROM matchings WHERE {end}_id = ?", (study_id,)):
+                left = [number for number in json.loads(row[f"not_imaged_{end}"]) if number != lesion]
+                key = {name: row[name] for name in ("baseline_id", "followup_id")}
+                change.update("matchings", key, {f"not_imaged_{end}": to_json(left)})
+        change.delete("track_studies", {"study_id": study_id, "lesion": lesion})
+        change.delete("lesions", {"study_id": study_id, "lesion": lesion})
+    if lesions:
+        _drop_empty_tracks(database, change)
+
+
+def _drop_empty_tracks(database: Database, change: Change) -> None:
+    empty = "SELECT number FROM tracks WHERE number NOT IN (SELECT number FROM track_studies WHERE lesion IS NOT NULL)"
+    gone = {row["number"] for row in database.rows(empty)}
+    for number in gone:
+        change.delete("track_studies", {"number": number})
+        change.delete("tracks", {"number": number})
+    for row in database.rows("SELECT number, parents FROM tracks") if gone else ():
+        left = [number for number in json.loads(row["parents"]) if number not in gone]
+        change.update("tracks", {"number": row["number"]}, {"parents": to_json(left)})
 
 
 def carry_lesion_decisions(database: Database, history: LesionHistory, study_id: int, labels_id: str) -> dict[int, int]:

@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import SimpleITK as sitk
-from PSMASegmentLib.measure import voxel_volume_ml
-
-from .case_database import CaseDamaged, Database, open_database
+from .case_check_labels import MaskCheck, lesion_problems, reference_problems
+from .case_database import CaseDamaged, Database, open_database, readable
 from .case_folder import DATABASE_NAME, LOCK_NAME, leftovers
-from .case_lesions import VOLUME_TOLERANCE
-from .case_schema import IMAGE_COLUMNS
+from .case_problems import BACKUP, Problem, damage
+from .case_schema import IMAGE_COLUMNS, image_of
+from .case_seal import row_problems
 from .errors import CaseError
 from .image_store import ImageStore
-from .journal_check import images_in, journal_problems, read_steps
-from .lesion_overlap import label_sizes
+from .journal_check import Steps, images_in, journal_problems, names_in, read_steps
+from .journal_rows import RowChange
 from .progress import Progress, silent
-
-_BACKUP = "Restore the case folder from a backup."
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One finding. ``severity``: "damage" needs action before the case can be relied on, "information" does not."""
-
-    severity: str
-    where: str
-    what: str
-    remedy: str
-
-    def to_dict(self) -> dict[str, str]:
-        """All fields, for JSON."""
-        return asdict(self)
 
 
 def check_case(folder: Path, progress: Progress | None = None) -> list[Problem]:
@@ -50,15 +31,15 @@ def check_case(folder: Path, progress: Progress | None = None) -> list[Problem]:
     try:
         database = open_database(folder, write=False)
     except CaseDamaged as error:
-        return [_damage(folder / DATABASE_NAME, str(error), _BACKUP)]
+        return [damage(folder / DATABASE_NAME, str(error), BACKUP)]
     problems = []
     try:
-        with database.reading():
+        with database.reading(), readable():
             problems += _database_problems(database)
             if not problems:
                 problems += _content_problems(folder, database, progress)
     except CaseDamaged as error:
-        problems.append(_damage(folder / DATABASE_NAME, str(error), _BACKUP))
+        problems.append(damage(folder / DATABASE_NAME, str(error), BACKUP))
     finally:
         database.close()
     if left:
@@ -68,7 +49,7 @@ def check_case(folder: Path, progress: Progress | None = None) -> list[Problem]:
 
 def _without_database(folder: Path, left: list[Path]) -> Problem:
     if ImageStore(folder).stored_ids():
-        return _damage(folder, f"There are images, but {DATABASE_NAME} is missing.", _BACKUP)
+        return damage(folder, f"There are images, but {DATABASE_NAME} is missing.", BACKUP)
     if left or (folder / LOCK_NAME).exists():
         return Problem(
             "information",
@@ -92,19 +73,20 @@ def _unfinished(folder: Path, left: list[Path]) -> Problem:
 def _database_problems(database: Database) -> list[Problem]:
     where = database.path
     found = [row[0] for row in database.rows("PRAGMA integrity_check") if row[0] != "ok"]
-    problems = [_damage(where, f"SQLite reports: {text}.", _BACKUP) for text in found]
+    problems = [damage(where, f"SQLite reports: {text}.", BACKUP) for text in found]
     for row in database.rows("PRAGMA foreign_key_check"):
         problems.append(
-            _damage(where, f"A row of {row['table']} refers to a row of {row['parent']} that is gone.", _BACKUP)
+            damage(where, f"A row of {row['table']} refers to a row of {row['parent']} that is gone.", BACKUP)
         )
     return problems
 
 
 def _content_problems(folder: Path, database: Database, progress: Progress | None) -> Iterator[Problem]:
-    yield from (_damage(database.path, f"Journal: {text}", _BACKUP) for text in journal_problems(database))
+    yield from (damage(database.path, text, BACKUP) for text in row_problems(database))
+    yield from (damage(database.path, f"Journal: {text}", BACKUP) for text in journal_problems(database))
     images = ImageStore(folder)
     damaged: set[str] = set()
-    needed, discarded = _named_images(database)
+    needed, discarded = named_images(database)
     step = progress or silent
     for index, (image_id, use) in enumerate(sorted(needed.items())):
         step(index / len(needed), f"Verifying image {index + 1} of {len(needed)}")
@@ -113,12 +95,14 @@ def _content_problems(folder: Path, database: Database, progress: Progress | Non
             damaged.add(image_id)
             remedy = "Restore this file from a backup"
             remedy += ", or read the study into the case again." if use.startswith("studies") else "."
-            yield _damage(images.path(image_id), f"The image ({use}) is damaged: {wrong}.", remedy)
-    yield from _label_problems(database, images, damaged)
-    yield from _decision_problems(database, images, damaged)
+            yield damage(images.path(image_id), f"The image ({use}) is damaged: {wrong}.", remedy)
+    masks = MaskCheck(database, images, damaged, _needed_states(database))
+    yield from masks.edit_problems()
+    yield from lesion_problems(database, images, masks, damaged)
+    yield from reference_problems(database, images, masks)
     yield from _track_problems(database)
     if len(database.rows("SELECT 1 FROM studies WHERE marked_baseline")) > 1:
-        yield _damage(database.path, "Two studies are marked as baseline.", "Choose the baseline again.")
+        yield damage(database.path, "Two studies are marked as baseline.", "Choose the baseline again.")
     spare = images.stored_ids() - set(needed) - discarded
     if spare:
         yield Problem(
@@ -129,79 +113,49 @@ def _content_problems(folder: Path, database: Database, progress: Progress | Non
         )
 
 
-def _named_images(database: Database) -> tuple[dict[str, str], set[str]]:
+def named_images(database: Database) -> tuple[dict[str, str], set[str]]:
     """Ids of the images that the case, undo or redo need and what for, and those that only discarded steps name."""
-    try:
-        steps = read_steps(database)
-    except CaseError:  # reported with the journal
-        steps = []
-    kept = [step for step in steps if step[0] != "discarded"]
-    needed = dict.fromkeys(images_in(kept), "an earlier or undone state")
+    steps = _steps(database)
+    needed = dict.fromkeys(images_in(_kept(steps)), "an earlier or undone state")
     for table, columns in IMAGE_COLUMNS.items():
         for column in columns:
             for row in database.rows(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"):
-                if not needed.get(row[0], "").startswith("studies"):
-                    needed[row[0]] = f"{table}, {column}"
+                image_id = image_of(row[0])
+                if not needed.get(image_id, "").startswith("studies"):
+                    needed[image_id] = f"{table}, {column}"
     return needed, images_in(steps) - set(needed)
 
 
-def _label_problems(database: Database, images: ImageStore, damaged: set[str]) -> Iterator[Problem]:
-    query = "SELECT study_id, labels_id, emission_id FROM segmentations JOIN studies USING (study_id)"
-    for row in database.rows(query):
-        if damaged & {row["labels_id"], row["emission_id"]}:
-            continue
-        labels = images.load(row["labels_id"])
-        lesions = database.rows("SELECT lesion, voxels, volume_ml FROM lesions WHERE study_id = ?", (row["study_id"],))
-        where = f"{database.path}, study {row['study_id']}"
-        remedy = "Segment this study again, or restore the case folder from a backup."
-        if _geometry(labels) != _geometry(images.grid(row["emission_id"])):
-            yield _damage(where, "The labels do not lie on the grid of the emission image.", remedy)
-        sizes = label_sizes(labels)
-        if {lesion["lesion"]: lesion["voxels"] for lesion in lesions} != sizes:
-            yield _damage(where, "The lesions or their voxel counts differ from the label image.", remedy)
-        for lesion in lesions:
-            volume_ml = lesion["voxels"] * voxel_volume_ml(labels)
-            if not math.isclose(lesion["volume_ml"], volume_ml, rel_tol=VOLUME_TOLERANCE):
-                text = (
-                    f"Lesion {lesion['lesion']} has {volume_ml:.6g} mL in the labels, {lesion['volume_ml']:.6g} stored."
-                )
-                yield _damage(where, text, remedy)
+def _needed_states(database: Database) -> set[str]:
+    """The states of labels that the case, undo or redo need."""
+    names = names_in([(state, number, _labels_only(changes)) for state, number, changes in _kept(_steps(database))])
+    for table, columns in IMAGE_COLUMNS.items():
+        for column in columns if table != "studies" else ():
+            names |= {row[0] for row in database.rows(f"SELECT {column} FROM {table}")}
+    return names
 
 
-def _decision_problems(database: Database, images: ImageStore, damaged: set[str]) -> Iterator[Problem]:
-    """Decisions must point to masks that exist in the image they were made on."""
-    query = (
-        "SELECT labels_id, lesion, 'A decision' AS what FROM lesion_decisions "
-        "UNION SELECT from_labels_id, from_lesion, 'A decision on a link' FROM link_decisions "
-        "UNION SELECT to_labels_id, to_lesion, 'A decision on a link' FROM link_decisions "
-        "UNION SELECT labels_id, lesion, 'A Tracking UID' FROM tracking_uids"
-    )
-    sizes: dict[str, dict[int, int]] = {}
-    for row in database.rows(query):
-        image_id = row["labels_id"]
-        if image_id in damaged:
-            continue
-        if image_id not in sizes:
-            sizes[image_id] = label_sizes(images.load(image_id))
-        if row["lesion"] not in sizes[image_id]:
-            text = f"{row['what']} refers to lesion {row['lesion']}, which its label image does not contain."
-            yield _damage(images.path(image_id), text, _BACKUP)
+def _labels_only(changes: list[RowChange]) -> list[RowChange]:
+    return [change for change in changes if change.table != "studies"]
+
+
+def _steps(database: Database) -> Steps:
+    try:
+        return read_steps(database)
+    except CaseError:  # reported with the journal
+        return []
+
+
+def _kept(steps: Steps) -> Steps:
+    return [step for step in steps if step[0] != "discarded"]
 
 
 def _track_problems(database: Database) -> Iterator[Problem]:
     remedy = "Follow the lesions again."
     empty = "SELECT number FROM tracks WHERE number NOT IN (SELECT number FROM track_studies WHERE lesion IS NOT NULL)"
     for row in database.rows(empty):
-        yield _damage(database.path, f"Track {row['number']} has no lesion.", remedy)
+        yield damage(database.path, f"Track {row['number']} has no lesion.", remedy)
     tracks = {row["number"]: json.loads(row["parents"]) for row in database.rows("SELECT number, parents FROM tracks")}
     for number, parents in tracks.items():
         if not set(parents) <= set(tracks):
-            yield _damage(database.path, f"A parent of track {number} does not exist.", remedy)
-
-
-def _geometry(image: sitk.Image) -> tuple[tuple[float, ...], ...]:
-    return image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection()
-
-
-def _damage(where: Path | str, what: str, remedy: str) -> Problem:
-    return Problem("damage", str(where), what, remedy)
+            yield damage(database.path, f"A parent of track {number} does not exist.", remedy)

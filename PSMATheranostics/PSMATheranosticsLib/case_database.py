@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from . import __version__, case_schema
+from . import __version__, case_events, case_migrations, case_schema, case_seal
 from .case_folder import DATABASE_NAME, IMAGES_NAME, put_in_place, unfinished_path
-from .errors import CaseError
+from .errors import CaseError, InputError
 
 # Readers never wait in WAL mode, and there is one writer; this only bridges a checkpoint or a recovery after a crash.
 _PATIENCE_S = 10.0
-_DAMAGE_SIGNS = ("not a database", "malformed", "no such table", "no such column", "I/O error")
+WRITER_KEY = "writer"  # in the table meta
+_DAMAGE_SIGNS = ("not a database", "malformed", "no such table", "no such column", "user-defined function", "decode")
 
 
 class CaseDamaged(CaseError):
     """The database file is not readable as a case. A backup is needed."""
+
+
+class DatabaseBusy(CaseError):
+    """Another program is in the middle of a change and does not come to its end."""
 
 
 class Database:
@@ -28,6 +34,7 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
+        self.before_change: Callable[[], None] | None = None  # called first in each writing transaction; may refuse it
         self._connection = connection
         connection.row_factory = sqlite3.Row
 
@@ -39,10 +46,16 @@ class Database:
             raise
         except sqlite3.DatabaseError as error:
             raise explain(error, self.path) from error
+        except UnicodeDecodeError as error:  # of a message of SQLite that quotes damaged text
+            raise explain(sqlite3.DatabaseError(f"malformed: {error}"), self.path) from error
 
     def row(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Row | None:
         """Run one statement and return its first row, if there is one."""
         return next(iter(self.rows(sql, values)), None)
+
+    def define(self, name: str, function: Callable[..., Any]) -> None:
+        """Let SQL of this connection call a function of any number of arguments."""
+        self._connection.create_function(name, -1, function)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -50,6 +63,8 @@ class Database:
         if self._connection.in_transaction:
             raise CaseError("A case cannot be changed inside a block that only reads it. Close that block first.")
         with self._transaction("BEGIN IMMEDIATE"):
+            if self.before_change is not None:
+                self.before_change()
             yield
 
     @contextmanager
@@ -76,6 +91,20 @@ class Database:
         self._connection.close()
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """Around or on top of what makes records of rows: rows that a case cannot hold are reported as damage."""
+    try:
+        yield
+    except InputError:  # of the caller, not of the case
+        raise
+    except (ValueError, TypeError, LookupError) as error:
+        raise CaseDamaged(
+            f"A row of the case cannot be read ({error}): it is damaged. Run `psma check`, and restore the case from a "
+            "backup."
+        ) from error
+
+
 def explain(error: sqlite3.Error, path: Path) -> CaseError:
     """Put an error of SQLite into words: what is wrong, where, what to do."""
     text = str(error)
@@ -83,6 +112,11 @@ def explain(error: sqlite3.Error, path: Path) -> CaseError:
         return CaseDamaged(
             f"{path} is damaged or is not the database of a case: {text}. Run `psma check` on the folder, and "
             "restore it from a backup; the images in it can be read into a new case."
+        )
+    if "I/O error" in text:
+        return CaseDamaged(
+            f"{path} could not be read or written: {text}. Check the disk or network drive, its free space and quota, "
+            "then run `psma check` on the folder; restore it from a backup if that finds damage."
         )
     advice = "Close other programs that use the case and try again."
     if "full" in text:
@@ -94,7 +128,8 @@ def explain(error: sqlite3.Error, path: Path) -> CaseError:
         )
     elif "constraint" in text:
         advice = "The step contradicts what is stored and was not carried out. Read the case again and repeat it."
-    return CaseError(f"{path} could not be used: {text}. {advice}")
+    kind = DatabaseBusy if "locked" in text else CaseError
+    return kind(f"{path} could not be used: {text}. {advice}")
 
 
 def create_database(folder: Path, patient: Mapping[str, Any]) -> None:
@@ -112,6 +147,7 @@ def create_database(folder: Path, patient: Mapping[str, Any]) -> None:
             connection.executescript(f"BEGIN;{case_schema.SCHEMA}COMMIT;")
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.execute("INSERT INTO patient VALUES (1, :patient_id, :name, :birth_date, :sex)", patient)
+            case_seal.set_seal(Database(connection, temporary))
             connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()
@@ -130,29 +166,43 @@ def create_database(folder: Path, patient: Mapping[str, Any]) -> None:
             path.unlink()
 
 
-def open_database(folder: Path, write: bool) -> Database:
-    """Open ``case.db``; a writer brings an older schema up to date.
+def open_database(folder: Path, write: bool, claim: Callable[[Database], None] | None = None) -> Database:
+    """Open ``case.db``; a writer brings an older schema up to date. ``claim`` is called before anything is changed.
 
     Raises CaseError where there is no case, or one of a newer schema; CaseDamaged where the file is no case database.
     """
     database = _connect(_database_path(folder), write)
     try:
         version = _known_version(database)
+        if version == case_schema.SCHEMA_VERSION:
+            _require_sealed_schema(database)
+            if write:
+                case_seal.keep_sealed(database)
+        if claim is not None:
+            claim(database)
         if version < case_schema.SCHEMA_VERSION:
             _migrate(database, version, write)
+            case_seal.keep_sealed(database)
     except CaseError:
         database.close()
         raise
     return database
 
 
-def require_case(folder: Path) -> None:
-    """Raise what keeps a writer from opening the case, without writing anything into the folder."""
+def require_case(folder: Path) -> str | None:
+    """Raise what keeps a writer from opening the case, without writing anything; return the last writer's mark."""
     database = _connect(_database_path(folder), write=False)
     try:
         _known_version(database)
+        return read_mark(database)
     finally:
         database.close()
+
+
+def read_mark(database: Database) -> str | None:
+    """The mark that the last writer left, None where there was none yet. What it means stands in ``case_lock``."""
+    row = database.row("SELECT value FROM meta WHERE key = ?", (WRITER_KEY,))
+    return None if row is None else str(row["value"])
 
 
 def _database_path(folder: Path) -> Path:
@@ -211,6 +261,12 @@ def _known_version(database: Database) -> int:
     return int(version[0])
 
 
+def _require_sealed_schema(database: Database) -> None:
+    problems = case_seal.schema_problems(database)
+    if problems:
+        raise explain(sqlite3.DatabaseError(f"malformed: {problems[0].rstrip('.')}"), database.path)
+
+
 def _migrate(database: Database, version: int, write: bool) -> None:
     if not write:
         raise CaseError(
@@ -219,8 +275,11 @@ def _migrate(database: Database, version: int, write: bool) -> None:
         )
     with database.writing():
         for old in range(version, case_schema.SCHEMA_VERSION):
-            for statement in case_schema.MIGRATIONS[old].split(";"):
-                database.rows(statement)
+            case_migrations.MIGRATIONS[old](database)
         values = {"schema_version": str(case_schema.SCHEMA_VERSION), "software_version": __version__}
         for key, value in values.items():
             database.rows("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+        user = json.loads(read_mark(database) or "{}").get("user", "unknown user")
+        detail = f"from schema {version} to {case_schema.SCHEMA_VERSION} by PSMATheranostics {__version__}"
+        case_events.add(database, case_events.MIGRATED, user, detail)
+        case_seal.set_seal(database)

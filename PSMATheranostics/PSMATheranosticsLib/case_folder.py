@@ -39,27 +39,32 @@ def finished_file(target: Path) -> Iterator[BinaryIO]:
     """
     temporary = unfinished_path(target.parent)
     try:
-        target.parent.mkdir(exist_ok=True)
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        put_in_place(temporary, target)
+        try:
+            target.parent.mkdir(exist_ok=True)
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            put_in_place(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise CaseError(
             f"{target} could not be written: {error.strerror or error}. Nothing was changed. "
-            "Check the free space and the permissions of the case folder, then repeat the step."
+            "Check the free space and the permissions of that folder, then repeat the step."
         ) from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
 
 
 def put_in_place(temporary: Path, target: Path) -> None:
     """Rename a complete, synced file to its final name and make the rename durable. Raises OSError."""
     temporary.replace(target)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder durable. Raises OSError."""
     if os.name == "posix":  # Windows has no handle on a folder to flush, and needs none for a rename
-        handle = os.open(target.parent, os.O_RDONLY)
+        handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

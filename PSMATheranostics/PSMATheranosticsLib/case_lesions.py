@@ -1,58 +1,46 @@
-"""The part of the case store about segmentations, lesions and the decisions on them."""
+"""The part of the case store about segmentations and the lesions in them."""
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import astuple
-from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from PSMASegmentLib.grids import require_same_grid
-from PSMASegmentLib.measure import voxel_volume_ml
+from PSMASegmentLib.measure import measure_lesions, voxel_volume_ml
 
-from .case_carry import (
-    LesionHistory,
-    carry_lesion_decisions,
-    carry_link_decisions,
-    drop_matching,
-)
-from .case_rows import lesion_record, lesion_row, now, segmentation_record, to_json
+from .case_carry import LesionHistory, carry_lesion_decisions, carry_link_decisions, drop_matching
+from .case_labels import LabelStates, NewPatch
+from .case_rows import Row, lesion_record, lesion_row, now, to_json
 from .case_studies import CaseStudies
-from .errors import CaseError, InputError
+from .errors import InputError
+from .journal import Change
+from .kept_edits import HandWork, Merged, hand_work, merge
 from .lesion_overlap import label_sizes
-from .records import (
-    LESION_DECISIONS,
-    LesionInput,
-    LesionRecord,
-    OrphanedDecision,
-    SegmentationRecord,
-    StudyRecord,
-)
+from .records import LesionInput, LesionRecord, StudyRecord
+from .suv_emission import suv_emission
 
-_LESIONS = """
+LESIONS = """
 SELECT lesions.*, decision, lesion_decisions.reason AS decision_reason, number AS track
 FROM lesions LEFT JOIN lesion_decisions USING (decision_id)
 LEFT JOIN track_studies ON track_studies.study_id = lesions.study_id AND track_studies.lesion = lesions.lesion
 WHERE lesions.study_id = ? ORDER BY lesions.lesion
 """
-_ORPHANED_LESIONS = """
-SELECT * FROM lesion_decisions WHERE decision != 'undecided'
-AND decision_id NOT IN (SELECT decision_id FROM lesions WHERE decision_id IS NOT NULL) ORDER BY decision_id
-"""
-_ORPHANED_LINKS = """
-SELECT * FROM link_decisions WHERE baseline_lesion IS NULL OR followup_lesion IS NULL ORDER BY decision_id
-"""
 # Relative; volumes are products of a few rounded factors, so anything beyond this is another volume.
 VOLUME_TOLERANCE = 1e-6
-_VERBS = {"accepted": "Accept", "rejected": "Reject", "undecided": "Reset the decision on"}
+KEEP = "Keep corrected lesions"
 
 
 class CaseLesions(CaseStudies):
-    """Lesions of a case: store automatic results, decide, read with decisions applied."""
+    """Lesions of a case: store automatic results, read with decisions applied."""
+
+    @cached_property
+    def _states(self) -> LabelStates:
+        return LabelStates(self._database, self._images)
 
     def save_segmentation(
         self,
@@ -61,13 +49,16 @@ class CaseLesions(CaseStudies):
         lesions: Sequence[LesionInput],
         removed: Sequence[dict[str, Any]] = (),
         provenance: dict[str, Any] | None = None,
+        keep_edits: bool = True,
     ) -> None:
         """Store the automatic result of one study, in place of an earlier one.
 
         ``labels``: instance labels on the grid of the emission image, ``lesions``: one for each value in it.
         Decisions are kept: they apply to new lesions that lie with more than half of their voxels in the lesion that
-        was decided on; the others are listed by ``orphaned_decisions``. Links of this study and all tracks are removed
-        in the same step, because they have to be computed anew.
+        was decided on; the others are listed by ``orphaned_decisions``. Lesions that were corrected or drawn by hand
+        stay as they are, as ``kept_edits`` says; with ``keep_edits`` false they go, as for labels that were made
+        elsewhere and are to count alone. Links of this study and all tracks are removed in the same step, because
+        they have to be computed anew.
 
         Raises InputError where labels, lesions and emission image do not fit together.
         """
@@ -75,12 +66,16 @@ class CaseLesions(CaseStudies):
         study = self.study(study_id)
         labels = self._on_emission_grid(study, labels)
         _require_fit(study, labels, lesions)
+        work = hand_work(self._database, self._states, study_id) if keep_edits else None
         labels_id = self._images.save(labels)
-        history = LesionHistory(self._images)
         with self._change(f"Segment {study.label}") as change:
             drop_matching(change, study_id)
             change.delete("lesions", {"study_id": study_id})
             change.delete("segmentations", {"study_id": study_id})
+            rows = {lesion.lesion: lesion_row(study_id, lesion, None) for lesion in lesions}
+            kept: dict[int, Row] = {}
+            if work is not None:
+                labels_id, rows, kept = self._with_hand_work(change, study, work, labels, labels_id, rows)
             row = {
                 "study_id": study_id,
                 "labels_id": labels_id,
@@ -89,99 +84,59 @@ class CaseLesions(CaseStudies):
                 "created": now(),
             }
             change.insert("segmentations", row)
+            history = LesionHistory(self._states)
             decided = carry_lesion_decisions(self._database, history, study_id, labels_id)
-            for lesion in sorted(lesions, key=lambda item: item.lesion):
-                change.insert("lesions", lesion_row(study_id, lesion, decided.get(lesion.lesion)))
+            rows = {lesion: {**row, "decision_id": decided.get(lesion)} for lesion, row in rows.items()} | kept
+            for lesion in sorted(rows):
+                change.insert("lesions", rows[lesion])
             carry_link_decisions(self._database, history, change, study_id)
-
-    def segmentation(self, study_id: int) -> SegmentationRecord | None:
-        """The automatic result of one study; None before it was segmented."""
-        row = self._database.row("SELECT * FROM segmentations WHERE study_id = ?", (study_id,))
-        return segmentation_record(row) if row else None
 
     def lesions(self, study_id: int, rejected: bool = False) -> list[LesionRecord]:
         """Lesions of one study in the order of their numbers; with ``rejected`` also those that were rejected."""
-        lesions = [lesion_record(row) for row in self._database.rows(_LESIONS, (study_id,))]
+        lesions = [lesion_record(row) for row in self._database.rows(LESIONS, (study_id,))]
         return [lesion for lesion in lesions if rejected or lesion.decision != "rejected"]
 
-    def labels(self, study_id: int) -> sitk.Image:
-        """Label image (uint16) of one study in which the voxels of rejected lesions are 0.
-
-        Raises CaseError where the study is not segmented.
-        """
-        with self.reading():
-            segmentation = self.segmentation(study_id)
-            lesions = self.lesions(study_id, rejected=True)
-        if segmentation is None:
-            raise CaseError(
-                f"{self.study(study_id).label} of the case {self.folder} is not segmented yet. Segment it first."
-            )
-        labels = self._images.load(segmentation.labels_id)
-        rejected = [lesion.lesion for lesion in lesions if lesion.decision == "rejected"]
-        if not rejected:
-            return labels
-        kept = np.arange(1 << 16, dtype=np.uint16)
-        kept[rejected] = 0
-        shown = sitk.GetImageFromArray(kept[sitk.GetArrayViewFromImage(labels)])
-        shown.CopyInformation(labels)
-        return shown
-
-    def decide_lesion(self, study_id: int, lesion: int, decision: str, reason: str = "") -> None:
-        """Record the physician's decision on a lesion: "accepted", "rejected" or "undecided" to take it back.
-
-        Links and tracks stay until they are saved again. Raises InputError for other decisions, CaseError for a lesion
-        that is not there.
-        """
-        if decision not in LESION_DECISIONS:
-            raise InputError(f"'{decision}' is no decision on a lesion. Possible: {', '.join(LESION_DECISIONS)}.")
-        study = self.study(study_id)
-        known = next((item for item in self.lesions(study_id, rejected=True) if item.lesion == lesion), None)
-        if known is None:
-            raise CaseError(f"{study.label} of the case {self.folder} has no lesion {lesion}. Read the lesions again.")
-        if (known.decision, known.decision_reason) == (decision, reason):
-            return
-        key = {"study_id": study_id, "lesion": lesion}
-        with self._change(f"{_VERBS[decision]} lesion {lesion} of {study.label}") as change:
-            before = self._database.rows(
-                "SELECT decision_id FROM lesions WHERE study_id = :study_id AND lesion = :lesion", key
-            )
-            labels = self._database.rows("SELECT labels_id FROM segmentations WHERE study_id = ?", (study_id,))
-            newest = self._database.rows("SELECT coalesce(max(decision_id), 0) FROM lesion_decisions")
-            row = {
-                "decision_id": newest[0][0] + 1,
-                "study_id": study_id,
-                "labels_id": labels[0][0],
-                "lesion": lesion,
-                "decision": decision,
-                "reason": reason,
-                "user": self.user,
-                "time": now(),
+    def _with_hand_work(
+        self,
+        change: Change,
+        study: StudyRecord,
+        work: HandWork,
+        labels: sitk.Image,
+        labels_id: str,
+        new: dict[int, Row],
+    ) -> tuple[str, dict[int, Row], dict[int, Row]]:
+        """The state of the labels with the kept lesions in them, and the rows of new and of kept lesions."""
+        newest = self._database.rows("SELECT coalesce(max(decision_id), 0) FROM lesion_decisions")[0][0]
+        for number, decision in enumerate(work.erased, start=newest + 1):
+            change.insert("lesion_decisions", {"decision_id": number, **decision})
+        highest = max([self._states.highest(study.fingerprint), *new, *work.kept])
+        merged = merge(work, sitk.GetArrayFromImage(labels), highest + 1)
+        if merged.patch is not None:
+            facts = NewPatch(study.fingerprint, max([highest, *merged.numbers.values()]), KEEP, self.user)
+            labels_id = self._states.add(labels_id, merged.patch, facts)
+        rows = {lesion: row for lesion, row in new.items() if lesion not in merged.superseded}
+        rows |= self._measured_anew(study, labels_id, rows, merged)
+        kept = {
+            merged.numbers[lesion]: {
+                **row,
+                "lesion": merged.numbers[lesion],
+                "sources": to_json(sorted(merged.sources[lesion])),
             }
-            change.insert("lesion_decisions", row)
-            change.update("lesions", key, {"decision_id": row["decision_id"]})
-            # A decision that was carried to several lesions still holds for the others.
-            earlier = before[0][0]
-            if earlier and not self._database.rows("SELECT 1 FROM lesions WHERE decision_id = ?", (earlier,)):
-                change.delete("lesion_decisions", {"decision_id": earlier})
+            for lesion, row in work.kept.items()
+        }
+        return labels_id, rows, kept
 
-    def orphaned_decisions(self) -> list[OrphanedDecision]:
-        """Decisions on lesions and links that the automatic results of today do not contain any more."""
-        with self.reading():
-            names = {study.study_id: study.label for study in self.studies()}
-            lesions = self._database.rows(_ORPHANED_LESIONS)
-            links = self._database.rows(_ORPHANED_LINKS)
-        return [
-            *(_orphan(row, "lesion", f"lesion {row['lesion']} of {names[row['study_id']]}") for row in lesions),
-            *(
-                _orphan(
-                    row,
-                    "link",
-                    f"link of lesion {row['from_lesion']} of {names[row['baseline_id']]} "
-                    f"to lesion {row['to_lesion']} of {names[row['followup_id']]}",
-                )
-                for row in links
-            ),
-        ]
+    def _measured_anew(self, study: StudyRecord, state: str, rows: dict[int, Row], merged: Merged) -> dict[int, Row]:
+        """Rows of the new lesions that lost voxels to kept ones."""
+        if not merged.reduced:
+            return {}
+        suv = suv_emission(self._images.load(study.emission_id), study.scaling, study.label)
+        measures = {found.lesion: found for found in measure_lesions(suv, self._states.load(state))}
+        inputs = {
+            lesion: LesionInput(measures[lesion], rows[lesion]["origin"], rows[lesion]["reason"])
+            for lesion in merged.reduced
+        }
+        return {lesion: lesion_row(study.study_id, found, None) for lesion, found in inputs.items()}
 
     def _on_emission_grid(self, study: StudyRecord, labels: sitk.Image) -> sitk.Image:
         if labels.GetPixelID() != sitk.sitkUInt16:
@@ -224,14 +179,3 @@ def _require_fit(study: StudyRecord, labels: sitk.Image, lesions: Sequence[Lesio
             raise InputError(
                 f"A measure of lesion {lesion.lesion} of {study.label} is not a finite number: {measures}."
             )
-
-
-def _orphan(row: sqlite3.Row, what: str, about: str) -> OrphanedDecision:
-    return OrphanedDecision(
-        what=what,
-        about=about,
-        decision=row["decision"] if what == "lesion" else row["status"],
-        reason=row["reason"] if what == "lesion" else row["decision_reason"],
-        user=row["user"],
-        time=datetime.fromisoformat(row["time"]),
-    )

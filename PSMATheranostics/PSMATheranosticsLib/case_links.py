@@ -8,7 +8,8 @@ from typing import Any
 
 import SimpleITK as sitk
 
-from .case_lesions import CaseLesions
+from .case_database import readable
+from .case_decisions import CaseDecisions
 from .case_rows import Row, link_record, link_values, matching_record, now, to_json
 from .errors import CaseError, InputError
 from .records import LinkInput, LinkRecord, MatchingRecord, RegistrationRecord, StudyRecord
@@ -32,7 +33,7 @@ ORDER BY baseline_id, followup_id, baseline_lesion, followup_lesion
 _VERBS = {"accepted": "Accept", "rejected": "Reject", "proposed": "Reset the decision on", "edited": "Draw"}
 
 
-class CaseLinks(CaseLesions):
+class CaseLinks(CaseDecisions):
     """Registrations and links of a case."""
 
     def save_registration(
@@ -49,6 +50,7 @@ class CaseLinks(CaseLesions):
             change.delete("registrations", key)
             change.insert("registrations", row)
 
+    @readable()
     def registrations(self) -> list[RegistrationRecord]:
         """All stored registrations."""
         return [

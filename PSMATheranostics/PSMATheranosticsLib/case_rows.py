@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from PSMASegmentLib.measure import Measures
 
+from .case_database import readable
 from .errors import InputError
 from .records import (
     LesionInput,
@@ -24,7 +25,7 @@ from .records import (
     SegmentationRecord,
     StudyRecord,
 )
-from .study import DicomOrigin, Patient, Scaling, Study
+from .study import Alternative, DicomOrigin, Patient, Scaling, Study
 
 Row = dict[str, Any]
 
@@ -67,6 +68,7 @@ def patient_row(patient: Patient) -> Row:
     return {"patient_id": patient.patient_id, "name": patient.name, "birth_date": birth_date, "sex": patient.sex}
 
 
+@readable()
 def patient_record(row: sqlite3.Row) -> Patient:
     """The patient of a case."""
     birth_date = date.fromisoformat(row["birth_date"]) if row["birth_date"] else None
@@ -92,40 +94,56 @@ def study_row(study: Study, study_id: int, emission_id: str, ct_id: str | None, 
         "minutes_after_injection": _number(study.minutes_after_injection),
         "weight_kg": _number(study.weight_kg),
         "scanner": study.scanner,
-        "emission_max": _highest(study.emission),
+        "emission_max": _highest(study),
         "warnings": to_json(list(study.warnings)),
         "marked_baseline": 0,
+        "height_m": _number(study.height_m),
+        "sex": study.sex,
     }
 
 
-def _highest(image: sitk.Image) -> float:
-    return float(sitk.GetArrayViewFromImage(image).max())
+def _highest(study: Study) -> float:
+    values = sitk.GetArrayViewFromImage(study.emission)
+    highest = float(values.max(initial=-np.inf, where=np.isfinite(values)))
+    if highest == -np.inf:
+        raise InputError(
+            f"The {study.modality} of {study.acquired:%Y-%m-%d} ({study.source}) holds no number that is finite. "
+            "Check where the image comes from."
+        )
+    return highest
 
 
 def _number(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
+@readable()
 def study_records(rows: list[sqlite3.Row]) -> list[StudyRecord]:
     """All studies of a case by time of acquisition, labeled from the baseline.
 
-    The baseline is the marked study, else the earliest. Times are compared as read from the clock at the scanner.
+    The baseline is the marked study, else the earliest PET, else the earliest. Prior and follow-up studies are counted
+    among those of the baseline's modality; others are counted for themselves ("SPECT 1"). Times are compared as read
+    from the clock at the scanner.
     """
     ordered = sorted(
         rows, key=lambda row: (datetime.fromisoformat(row["acquired"]).replace(tzinfo=None), row["study_id"])
     )
-    baseline = next((index for index, row in enumerate(ordered) if row["marked_baseline"]), 0)
-    return [_study_record(row, _study_label(index, baseline), index == baseline) for index, row in enumerate(ordered)]
+    marked = [row for row in ordered if row["marked_baseline"]]
+    baseline = next(iter([*marked, *(row for row in ordered if row["modality"] == "PET"), *ordered]), None)
+    return [_study_record(row, _study_label(row, baseline, ordered), row is baseline) for row in ordered]
 
 
-def _study_label(index: int, baseline: int) -> str:
-    if index < baseline:
-        return f"Prior {index + 1}"
-    return f"Follow-up {index - baseline}" if index > baseline else "Baseline"
+def _study_label(row: sqlite3.Row, baseline: sqlite3.Row | None, ordered: list[sqlite3.Row]) -> str:
+    alike = [other for other in ordered if other["modality"] == row["modality"]]
+    if baseline is None or baseline["modality"] != row["modality"]:
+        return f"{row['modality']} {alike.index(row) + 1}"
+    steps = alike.index(row) - alike.index(baseline)
+    if steps < 0:
+        return f"Prior {alike.index(row) + 1}"
+    return f"Follow-up {steps}" if steps else "Baseline"
 
 
 def _study_record(row: sqlite3.Row, label: str, is_baseline: bool) -> StudyRecord:
-    origin = json.loads(row["origin"])
     return StudyRecord(
         study_id=row["study_id"],
         label=label,
@@ -137,8 +155,8 @@ def _study_record(row: sqlite3.Row, label: str, is_baseline: bool) -> StudyRecor
         ct_id=row["ct_id"],
         organs_id=row["organs_id"],
         organ_names={int(value): name for value, name in json.loads(row["organ_names"]).items()},
-        scaling=Scaling(**json.loads(row["scaling"])),
-        origin=DicomOrigin(**{**origin, "instance_uids": tuple(origin["instance_uids"])}),
+        scaling=_scaling(json.loads(row["scaling"])),
+        origin=_origin(json.loads(row["origin"])),
         source=row["source"],
         fingerprint=row["fingerprint"],
         injected_activity_mbq=row["injected_activity_mbq"],
@@ -147,22 +165,38 @@ def _study_record(row: sqlite3.Row, label: str, is_baseline: bool) -> StudyRecor
         scanner=row["scanner"],
         emission_max=row["emission_max"],
         warnings=tuple(json.loads(row["warnings"])),
+        height_m=row["height_m"],
+        sex=row["sex"],
     )
 
 
-def segmentation_record(row: sqlite3.Row) -> SegmentationRecord:
-    """The automatic result of one study."""
+def _scaling(stored: Row) -> Scaling:
+    alternatives = tuple(Alternative(**each) for each in stored.get("alternatives", ()))
+    return Scaling(**{**stored, "entered": tuple(stored.get("entered", ())), "alternatives": alternatives})
+
+
+def _origin(stored: Row) -> DicomOrigin:
+    # JSON knows no tuples; every list in these headers was one.
+    values: Row = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    return DicomOrigin(**values)
+
+
+@readable()
+def segmentation_record(row: sqlite3.Row, version: str, signed_state_differs: bool) -> SegmentationRecord:
+    """The segmentation of one study."""
     return SegmentationRecord(
         study_id=row["study_id"],
         labels_id=row["labels_id"],
         provenance=json.loads(row["provenance"]),
         removed=json.loads(row["removed"]),
         created=datetime.fromisoformat(row["created"]),
+        version=version,
+        signed_state_differs=signed_state_differs,
     )
 
 
 def lesion_row(study_id: int, lesion: LesionInput, decision_id: int | None) -> Row:
-    """Columns of ``lesions``."""
+    """Columns of ``lesions`` for a lesion of a new segmentation, which stands for itself."""
     measures = lesion.measures
     row: Row = {"study_id": study_id, "lesion": int(measures.lesion), "voxels": int(measures.voxels)}
     for name in ("volume_ml", "suv_max", "suv_mean", "suv_peak", "tl_psma"):
@@ -170,10 +204,12 @@ def lesion_row(study_id: int, lesion: LesionInput, decision_id: int | None) -> R
     for place in ("centroid", "hottest"):
         for axis, value in zip("xyz", getattr(measures, f"{place}_mm"), strict=True):
             row[f"{place}_{axis}_mm"] = float(value)
-    return {**row, "origin": lesion.origin, "reason": lesion.reason, "decision_id": decision_id}
+    row |= {"origin": lesion.origin, "reason": lesion.reason, "decision_id": decision_id, "mask": lesion.mask}
+    return {**row, "sources": to_json([int(measures.lesion)])}
 
 
-def lesion_record(row: sqlite3.Row) -> LesionRecord:
+@readable()
+def lesion_record(row: sqlite3.Row | Row) -> LesionRecord:
     """One lesion joined with its decision and track."""
     measures = Measures(
         lesion=row["lesion"],
@@ -195,6 +231,7 @@ def lesion_record(row: sqlite3.Row) -> LesionRecord:
         decision=row["decision"] or "undecided",
         decision_reason=row["decision_reason"] or "",
         track=row["track"],
+        mask=row["mask"],
     )
 
 
@@ -210,6 +247,7 @@ def link_values(link: LinkInput) -> Row:
     }
 
 
+@readable()
 def link_record(row: sqlite3.Row) -> LinkRecord:
     """One link with its status."""
     names = ("baseline_id", "followup_id", "baseline_lesion", "followup_lesion", "kind", "gap_mm", "overlap")
@@ -223,6 +261,7 @@ def link_record(row: sqlite3.Row) -> LinkRecord:
     )
 
 
+@readable()
 def matching_record(row: sqlite3.Row) -> MatchingRecord:
     """What goes with the links of one pair of studies."""
     return MatchingRecord(
@@ -235,6 +274,7 @@ def matching_record(row: sqlite3.Row) -> MatchingRecord:
     )
 
 
+@readable()
 def response_record(row: sqlite3.Row) -> ResponseRecord:
     """One response."""
     return ResponseRecord(

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 # "PSMA" in ASCII, in the header of the file: tells a case from any other SQLite database.
 APPLICATION_ID = 0x50534D41
-SCHEMA_VERSION = 1
-
-# SQL that brings a case of version n to n + 1. A migration that changes a journaled table must also rewrite the rows
-# kept in the journal, or undo no longer fits.
-MIGRATIONS: dict[int, str] = {}
+SCHEMA_VERSION = 2  # with every new version goes a migration, in case_migrations.py
 
 # Constraints between rows are checked when a step is committed: a step may replace rows in any order.
 SCHEMA = """
@@ -42,8 +38,12 @@ CREATE TABLE studies (
     scanner TEXT NOT NULL,
     emission_max REAL NOT NULL,
     warnings TEXT NOT NULL,
-    marked_baseline INTEGER NOT NULL DEFAULT 0 CHECK (marked_baseline IN (0, 1))
+    marked_baseline INTEGER NOT NULL DEFAULT 0 CHECK (marked_baseline IN (0, 1)),
+    height_m REAL,
+    sex TEXT NOT NULL DEFAULT ''
 );
+-- Every labels_id, here and below, names a state of the labels: "IMAGE", the automatic result in images/, or
+-- "IMAGE@PATCH", that image with the edits up to and including this one of mask_patches.
 CREATE TABLE segmentations (
     study_id INTEGER PRIMARY KEY REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
     labels_id TEXT NOT NULL,
@@ -62,7 +62,9 @@ CREATE TABLE lesion_decisions (
     user TEXT NOT NULL,
     time TEXT NOT NULL
 );
--- Automatic results; decision_id is the decision that applies to the lesion today.
+-- The lesions of today; decision_id is the decision that applies to the lesion today. mask: found automatically and
+-- untouched, found and then edited, or made by hand. sources: JSON list of the lesions in the image of labels_id that
+-- this one stands for, none for a lesion that was added to it.
 CREATE TABLE lesions (
     study_id INTEGER NOT NULL REFERENCES segmentations DEFERRABLE INITIALLY DEFERRED,
     lesion INTEGER NOT NULL CHECK (lesion BETWEEN 1 AND 65535),
@@ -81,6 +83,8 @@ CREATE TABLE lesions (
     origin TEXT NOT NULL,
     reason TEXT NOT NULL,
     decision_id INTEGER REFERENCES lesion_decisions DEFERRABLE INITIALLY DEFERRED,
+    mask TEXT NOT NULL DEFAULT 'automatic' CHECK (mask IN ('automatic', 'corrected', 'drawn')),
+    sources TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (study_id, lesion)
 ) WITHOUT ROWID;
 CREATE TABLE registrations (
@@ -163,6 +167,39 @@ CREATE TABLE tracking_uids (
     labels_id TEXT NOT NULL,
     lesion INTEGER NOT NULL
 ) WITHOUT ROWID;
+-- Every edit of a mask ever made. Rows are only ever added, and undo leaves them alone: it moves labels_id. parent: the
+-- edit before it, NULL for the first one on an image. z ... width: the box in voxels. content: see mask_patch.py.
+-- sha256 covers the image, the parent's sha256, box and content, so that it stands for the whole chain of edits.
+-- highest: the highest lesion number that this study's labels have ever had.
+CREATE TABLE mask_patches (
+    patch INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    labels_id TEXT NOT NULL,
+    parent INTEGER REFERENCES mask_patches DEFERRABLE INITIALLY DEFERRED,
+    z INTEGER NOT NULL,
+    y INTEGER NOT NULL,
+    x INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    highest INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    content BLOB NOT NULL
+);
+CREATE INDEX highest_lesions ON mask_patches (fingerprint, highest);
+-- What a physician signed: the state of the labels, and all lesions as JSON with measures and decisions of that time.
+CREATE TABLE signatures (
+    signature INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
+    labels_id TEXT NOT NULL,
+    lesions TEXT NOT NULL,
+    note TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL
+);
 CREATE TABLE responses (
     followup_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
     criterion TEXT NOT NULL,
@@ -182,6 +219,20 @@ CREATE TABLE journal (
     state_user TEXT NOT NULL,
     changes BLOB NOT NULL
 );
+-- What happened to the case as a whole: exported, imported, brought up to date, lock broken. Rows are only ever added.
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    time TEXT NOT NULL,
+    user TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    after_step INTEGER NOT NULL
+);
+-- What the rows that no journal follows must add up to, see case_seal.py.
+CREATE TABLE seal (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 # Tables whose rows the journal follows, with the columns that name a row. All of them are empty in a new case.
@@ -197,13 +248,32 @@ JOURNALED: dict[str, tuple[str, ...]] = {
     "tracks": ("number",),
     "track_studies": ("number", "study_id"),
     "responses": ("followup_id", "criterion"),
+    "signatures": ("signature",),
 }
 
-# Columns that hold the name of an image in images/.
+# Columns that hold the name of an image in images/, or of a state of labels, which begins with one. An edit needs its
+# image only as long as one of these, or the journal, names the edit.
 IMAGE_COLUMNS: dict[str, tuple[str, ...]] = {
     "studies": ("emission_id", "ct_id", "organs_id"),
     "segmentations": ("labels_id",),
     "lesion_decisions": ("labels_id",),
     "link_decisions": ("from_labels_id", "to_labels_id"),
     "tracking_uids": ("labels_id",),
+    "signatures": ("labels_id",),
 }
+
+
+def image_of(state: str) -> str:
+    """The image that a state of labels is based on: "IMAGE" of "IMAGE@PATCH"; an image is its own base."""
+    return state.partition("@")[0]
+
+
+def patch_of(state: str) -> int | None:
+    """The number of the last edit in a state of labels; None for an image without edits."""
+    number = state.partition("@")[2]
+    return int(number) if number else None
+
+
+def state_of(image_id: str, patch: int | None) -> str:
+    """The name of a state of labels. Inverse of ``image_of`` and ``patch_of``."""
+    return image_id if patch is None else f"{image_id}@{patch}"

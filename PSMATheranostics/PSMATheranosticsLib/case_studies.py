@@ -14,11 +14,7 @@ class CaseStudies(CaseBase):
     """Studies of a case: add, list, choose the baseline."""
 
     def add_study(self, study: Study, progress: Progress | None = None) -> int:
-        """Store a study with its images; return its id. One that is in the case already keeps its id.
-
-        Reading a study in again brings back image files that were lost or damaged. Raises InputError for the study
-        of another patient or an image that cannot be stored.
-        """
+        """Store a study with its images; return its id. One that is in the case already keeps its id and its values."""
         self._require_writer()
         if study.patient.patient_id != self.patient.patient_id:
             raise InputError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pydicom.uid import generate_uid
 
 from .case_carry import LesionHistory
+from .case_database import readable
 from .case_links import CaseLinks
 from .case_rows import to_json
 from .errors import InputError
@@ -45,6 +46,7 @@ class CaseTracks(CaseLinks):
                         row = {"number": track.number, "study_id": study.study_id, "lesion": lesion, "status": status}
                         change.insert("track_studies", row)
 
+    @readable()
     def tracks(self) -> list[TrackRecord]:
         """All tracks in the order of their numbers."""
         with self.reading():
@@ -85,7 +87,7 @@ class CaseTracks(CaseLinks):
 
     def _uids_of_lesions(self, studies: list[StudyRecord]) -> dict[Lesion, str]:
         """The UIDs given so far, by the lesions that stand today where the UIDs were given."""
-        history = LesionHistory(self._images)
+        history = LesionHistory(self._states)
         labels = {row["study_id"]: row["labels_id"] for row in self._database.rows("SELECT * FROM segmentations")}
         by_fingerprint = {study.fingerprint: study.study_id for study in studies}
         given: dict[Lesion, str] = {}

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -113,7 +115,8 @@ class ImageStore:
         header = _header_of(content[:_LONGEST_HEADER])
         decompressor = zlib.decompressobj(_GZIP)
         try:
-            voxels = decompressor.decompress(memoryview(content)[len(header) :])
+            # One byte more than there may be: a file that unpacks to any length must not fill the memory.
+            voxels = decompressor.decompress(memoryview(content)[len(header) :], _voxel_bytes_in(header) + 1)
         except zlib.error as error:
             raise ValueError("its voxels cannot be unpacked") from error
         if not decompressor.eof or decompressor.unused_data or _digest(header, voxels) != image_id:
@@ -169,6 +172,15 @@ def _digest(header: bytes, voxels: bytes | memoryview) -> str:
     digest = hashlib.sha256(header)
     digest.update(voxels)
     return digest.hexdigest()
+
+
+def _voxel_bytes_in(header: bytes) -> int:
+    """How many bytes the voxels take up by the header. Raises ValueError where it cannot be read."""
+    try:
+        size, name, _ = _parse(header)
+        return min(math.prod(size) * np.dtype(_DTYPES.get(name, name)).itemsize, sys.maxsize - 1)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError("its header cannot be read") from error
 
 
 def _parse(header: bytes) -> tuple[list[int], str, dict[str, Any]]:

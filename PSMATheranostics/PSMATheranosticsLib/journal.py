@@ -6,29 +6,17 @@ order; it needs to know nothing of what the rows mean, so every kind of step can
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any
 
-from .case_database import Database
+from .case_database import Database, readable
+from .case_rows import now
 from .case_schema import JOURNALED
 from .errors import CaseError
+from .journal_rows import Row, RowChange, decode, encode
 from .records import JournalEntry
-
-Row = dict[str, Any]
-# Shorter changes stay text, which anybody can read with an SQLite browser.
-_COMPRESS_FROM_BYTES = 2000
-
-
-class RowChange(NamedTuple):
-    """One row before and after a step; ``before`` is None for a new row, ``after`` for a deleted one."""
-
-    table: str
-    before: Row | None
-    after: Row | None
 
 
 class Change:
@@ -85,6 +73,7 @@ class Journal:
             if change.rows:
                 self._append(action, change.rows)
 
+    @readable()
     def entries(self) -> list[JournalEntry]:
         """The whole history, oldest first."""
         rows = self._database.rows("SELECT id, time, user, action, state FROM journal ORDER BY id")
@@ -122,20 +111,20 @@ class Journal:
                 _apply(self._database, change)
             self._database.rows(
                 "UPDATE journal SET state = ?, state_time = ?, state_user = ? WHERE id = ?",
-                (state, _now(), self._user, entry["id"]),
+                (state, now(), self._user, entry["id"]),
             )
         return str(entry["action"])
 
     def _append(self, action: str, changes: list[RowChange]) -> None:
-        now = _now()
+        time = now()
         self._database.rows(
             "UPDATE journal SET state = 'discarded', state_time = ?, state_user = ? WHERE state = 'undone'",
-            (now, self._user),
+            (time, self._user),
         )
         self._database.rows(
             "INSERT INTO journal (time, user, action, state, state_time, state_user, changes) "
             "VALUES (?, ?, ?, 'done', ?, ?, ?)",
-            (now, self._user, action, now, self._user, encode(changes)),
+            (time, self._user, action, time, self._user, encode(changes)),
         )
 
     @contextmanager
@@ -151,27 +140,6 @@ class Journal:
                 self._database.rows("ROLLBACK TO part")
                 del change.rows[known:]
             self._database.rows("RELEASE part")
-
-
-def encode(changes: list[RowChange]) -> str | bytes:
-    """Row changes as JSON text, compressed when long."""
-    text = json.dumps(changes, ensure_ascii=False, separators=(",", ":"))
-    content = text.encode()
-    return zlib.compress(content) if len(content) >= _COMPRESS_FROM_BYTES else text
-
-
-def decode(content: str | bytes) -> list[RowChange]:
-    """Inverse of ``encode``. Raises CaseError where the content is damaged."""
-    try:
-        text = content if isinstance(content, str) else zlib.decompress(content).decode()
-        changes = [RowChange(*part) for part in json.loads(text)]
-        if any(change.table not in JOURNALED for change in changes):
-            raise ValueError("an unknown table")
-    except (ValueError, TypeError, zlib.error) as error:
-        raise CaseError(
-            f"An entry of the journal cannot be read ({error}): the case is damaged. Restore it from a backup."
-        ) from error
-    return changes
 
 
 def _apply(database: Database, change: RowChange) -> None:
@@ -215,7 +183,3 @@ def _update(database: Database, table: str, row: Row) -> None:
 def _delete(database: Database, table: str, row: Row) -> None:
     key = " AND ".join(f"{column} = :{column}" for column in JOURNALED[table])
     database.rows(f"DELETE FROM {table} WHERE {key}", _key(table, row))
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

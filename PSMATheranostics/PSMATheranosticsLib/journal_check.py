@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from .case_database import Database
-from .case_schema import IMAGE_COLUMNS, JOURNALED
+from .case_schema import IMAGE_COLUMNS, JOURNALED, image_of
 from .errors import CaseError
-from .journal import RowChange, decode
+from .journal_rows import RowChange, decode
 
 State = dict[str, dict[tuple[Any, ...], dict[str, Any]]]  # table -> key -> row
 Steps = list[tuple[str, int, list[RowChange]]]  # state, id, changes
@@ -40,6 +40,11 @@ def read_steps(database: Database) -> Steps:
 
 def images_in(steps: Steps) -> set[str]:
     """Images named by rows before or after any of the steps."""
+    return {image_of(name) for name in names_in(steps)}
+
+
+def names_in(steps: Steps) -> set[str]:
+    """Images and states of labels named by rows before or after any of the steps."""
     rows = ((change.table, row) for _, _, changes in steps for change in changes for row in change[1:] if row)
     return {row[column] for table, row in rows for column in IMAGE_COLUMNS.get(table, ()) if row[column]}
 

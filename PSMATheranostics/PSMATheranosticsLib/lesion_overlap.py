@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 
@@ -52,5 +53,10 @@ def lesion_overlap(before: sitk.Image, after: sitk.Image) -> LesionOverlap:
 
 def label_sizes(labels: sitk.Image) -> dict[int, int]:
     """Voxels of each value above 0 in a label image."""
-    counts = np.bincount(sitk.GetArrayViewFromImage(labels).reshape(-1))
-    return {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value}
+    return array_sizes(sitk.GetArrayViewFromImage(labels))
+
+
+def array_sizes(labels: npt.NDArray[np.uint16]) -> dict[int, int]:
+    """Voxels of each value above 0 in an array of labels."""
+    counts = np.bincount(labels[labels != 0])
+    return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}

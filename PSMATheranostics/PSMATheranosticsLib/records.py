@@ -42,15 +42,21 @@ class StudyRecord:
     scanner: str
     emission_max: float  # highest value of the emission image, in the quantity of ``scaling``
     warnings: tuple[str, ...]
+    height_m: float | None = None
+    sex: str = ""  # of this study's header: M, F, O or ""
 
 
 @dataclass(frozen=True)
 class LesionInput:
-    """One automatically found lesion: its measures, which step found it and why it is taken for a lesion."""
+    """One lesion of a segmentation: its measures, which step found it and why it is taken for a lesion.
+
+    ``mask``: "automatic", or "drawn" for masks that a person drew elsewhere and that no new segmentation may replace.
+    """
 
     measures: Measures
     origin: str = ""
     reason: str = ""
+    mask: str = "automatic"
 
     @property
     def lesion(self) -> int:
@@ -60,18 +66,27 @@ class LesionInput:
 
 @dataclass(frozen=True)
 class SegmentationRecord:
-    """The automatic result of one study: label image, what was removed as physiological, and how it was made."""
+    """The segmentation of one study: its labels, what was removed as physiological, and how it was made.
+
+    ``labels_id`` names a state of the labels (see ``case_labels``). ``version``: "automatic", "corrected" by hand, or
+    "signed"; ``signed_state_differs``: something was signed, but what counts now is not that.
+    """
 
     study_id: int
     labels_id: str
     provenance: dict[str, Any]
     removed: list[dict[str, Any]]
     created: datetime
+    version: str = "automatic"
+    signed_state_differs: bool = False
 
 
 @dataclass(frozen=True)
 class LesionRecord:
-    """One lesion with its track and the physician's decision: "undecided", "accepted" or "rejected"."""
+    """One lesion with its track and the physician's decision: "undecided", "accepted" or "rejected".
+
+    ``mask``: "automatic" (as found), "corrected" (found, then edited by hand) or "drawn" (made by hand).
+    """
 
     study_id: int
     lesion: int
@@ -81,6 +96,24 @@ class LesionRecord:
     decision: str
     decision_reason: str
     track: int | None
+    mask: str = "automatic"
+
+
+@dataclass(frozen=True)
+class VersionRecord:
+    """One version of a segmentation: "automatic", "corrected" or "signed".
+
+    ``state`` names its labels, ``edits`` counts the edits in them. ``user`` and ``time``: of the segmentation (without
+    user), of the last edit, of the signature. ``lesions``: all lesions as they were when they were signed.
+    """
+
+    version: str
+    state: str
+    time: datetime
+    user: str = ""
+    edits: int = 0
+    note: str = ""
+    lesions: tuple[LesionRecord, ...] = ()
 
 
 @dataclass(frozen=True)

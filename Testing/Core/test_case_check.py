@@ -7,11 +7,14 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 from PSMATheranosticsLib import case_schema
 from PSMATheranosticsLib.case_check import Problem, check_case
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.errors import CaseError
+from PSMATheranosticsLib.mask_edit import MaskEdit
 from PSMATheranosticsLib.records import TrackInput
 from tiny_case import PATIENT, box, link, random_step, segment, study, two_studies
 
@@ -159,6 +162,83 @@ def test_any_changed_row_is_damage(tmp_path: Path, seed: int):
     table, column, key = chance.choice(numbers)
     execute(tmp_path, f"UPDATE {table} SET {column} = 2 * {column} WHERE {case_schema.JOURNALED[table][0]} = {key}")
     assert [problem for problem in check_case(tmp_path) if "Journal" in problem.what]
+
+
+@pytest.fixture
+def edited_case(tmp_path: Path) -> Path:
+    """A case with five edits of one study, of which the third was undone and discarded, and a signature."""
+    with two_studies(tmp_path) as case:
+        for number, where in enumerate([box(0, 0, 0, 3), box(0, 5, 5), box(0, 5, 5, 3), box(5, 0, 5), box(5, 5, 0)]):
+            lesion = 1 if number == 0 else case.next_lesion_number(1)
+            after = np.full([part.stop - part.start for part in where], lesion, np.uint16)
+            z, y, x = (part.start for part in where)
+            case.edit_mask(1, MaskEdit((z, y, x), after), f"Stroke {number + 1}")
+            if number == 2:
+                case.undo()
+        case.sign(1, "seen")
+    assert check_case(tmp_path) == []
+    return tmp_path
+
+
+def edit_content(folder: Path, patch: int) -> bytes:
+    connection = sqlite3.connect(folder / "case.db")
+    content = connection.execute("SELECT content FROM mask_patches WHERE patch = ?", (patch,)).fetchone()[0]
+    connection.close()
+    return bytes(content)
+
+
+@pytest.mark.parametrize("place", [0, 12, 60, -1])
+def test_a_damaged_edit_is_named_with_study_step_user_and_time(edited_case: Path, place: int):
+    content = bytearray(edit_content(edited_case, 2))
+    content[place] ^= 16
+    execute(edited_case, f"UPDATE mask_patches SET content = x'{content.hex()}' WHERE patch = 2")
+    found = [problem for problem in check_case(edited_case) if "Edit 2" in problem.what]
+    assert [problem.severity for problem in found] == ["damage"]
+    assert "study 1 of 2024-01-02" in found[0].where
+    assert "'Stroke 2', tester, 20" in found[0].what
+    assert "undo the steps back to before this edit" in found[0].remedy
+    with CaseStore.open(edited_case, write=True) as case:
+        with pytest.raises(CaseError, match="Edit 2 of the masks"):
+            case.labels(1)
+        for _ in range(4):  # the signature and three edits: what the remedy says helps
+            case.undo()
+        assert (sitk.GetArrayFromImage(case.labels(1)) == 1).sum() == 27
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("UPDATE mask_patches SET z = z + 1 WHERE patch = 4", "Edit 4 of the masks"),
+        ("UPDATE mask_patches SET user = 'other' WHERE patch = 4", "Edit 4 of the masks"),
+        ("UPDATE mask_patches SET highest = 99 WHERE patch = 4", "Edit 4 of the masks"),
+        ("UPDATE mask_patches SET sha256 = replace(sha256, 'a', 'b') WHERE patch = 1", "Edit 1 of the masks"),
+        ("UPDATE mask_patches SET parent = 1 WHERE patch = 5", "Edit 5 of the masks"),
+        ("DELETE FROM mask_patches WHERE patch = 5", "Edit 5 of the masks is missing"),
+        ("UPDATE mask_patches SET labels_id = 'other' WHERE patch = 5", "Edit 5 of the masks is missing"),
+        ("UPDATE lesions SET sources = '[7]' WHERE study_id = 1 AND lesion = 1", "stands for lesions"),
+        ("UPDATE segmentations SET labels_id = replace(labels_id, '@5', '@4')", "voxel counts differ"),
+        ("UPDATE signatures SET labels_id = replace(labels_id, '@5', '@4')", "differs from the labels"),
+    ],
+)
+def test_edits_changed_behind_the_case_are_found(edited_case: Path, change: str, named: str):
+    execute(edited_case, change)
+    problems = [problem for problem in check_case(edited_case) if problem.severity == "damage"]
+    assert any(named in problem.what for problem in problems), problems
+
+
+def test_damage_of_an_edit_that_was_discarded_is_information(edited_case: Path):
+    content = edit_content(edited_case, 3)[:-1]
+    execute(edited_case, f"UPDATE mask_patches SET content = x'{content.hex()}' WHERE patch = 3")
+    found = [problem for problem in check_case(edited_case) if "Edit 3" in problem.what]
+    assert [problem.severity for problem in found] == ["information"]
+    with CaseStore.open(edited_case) as case:
+        assert (sitk.GetArrayFromImage(case.labels(1)) == 1).sum() == 27
+
+
+def test_a_damaged_image_under_edits_is_named_once(edited_case: Path):
+    path = image_path(edited_case, lambda case: labels(case).partition("@")[0])
+    path.unlink()
+    assert the_damage(edited_case).where == str(path)
 
 
 def test_a_damaged_database_is_damage_not_an_error(full_case: Path):

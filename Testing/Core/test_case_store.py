@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PSMATheranosticsLib import case_schema
+import SimpleITK as sitk
+from PSMATheranosticsLib import case_migrations, case_schema
 from PSMATheranosticsLib.case_check import check_case
+from PSMATheranosticsLib.case_database import Database
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.errors import CaseError, InputError
 from PSMATheranosticsLib.study import Patient
@@ -94,16 +97,17 @@ def test_case_of_a_newer_program_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_case_of_an_older_program_is_brought_up_to_date_by_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def with_doses(database: Database) -> None:
+        database.rows("CREATE TABLE doses (value REAL)")
+        database.rows("INSERT INTO doses VALUES (1.5)")
+
+    def doubled(database: Database) -> None:
+        database.rows("UPDATE doses SET value = 2 * value")
+
     two_studies(tmp_path).close()
-    monkeypatch.setattr(case_schema, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(
-        case_schema,
-        "MIGRATIONS",
-        {
-            1: "CREATE TABLE doses (value REAL); INSERT INTO doses VALUES (1.5);",
-            2: "UPDATE doses SET value = 2 * value",
-        },
-    )
+    now = case_schema.SCHEMA_VERSION
+    monkeypatch.setattr(case_schema, "SCHEMA_VERSION", now + 2)
+    monkeypatch.setattr(case_migrations, "MIGRATIONS", {now: with_doses, now + 1: doubled})
     with pytest.raises(CaseError, match="for writing"):
         CaseStore.open(tmp_path)
     with CaseStore.open(tmp_path, write=True) as case:
@@ -113,9 +117,14 @@ def test_case_of_an_older_program_is_brought_up_to_date_by_a_writer(tmp_path: Pa
 
 
 def test_a_migration_that_fails_leaves_the_case_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fails(database: Database) -> None:
+        database.rows("DELETE FROM lesions")
+        database.rows("NO SQL")
+
     two_studies(tmp_path).close()
-    monkeypatch.setattr(case_schema, "SCHEMA_VERSION", 2)
-    monkeypatch.setattr(case_schema, "MIGRATIONS", {1: "DELETE FROM lesions; NO SQL"})
+    now = case_schema.SCHEMA_VERSION
+    monkeypatch.setattr(case_schema, "SCHEMA_VERSION", now + 1)
+    monkeypatch.setattr(case_migrations, "MIGRATIONS", {now: fails})
     with pytest.raises(CaseError):
         CaseStore.open(tmp_path, write=True)
     monkeypatch.undo()
@@ -217,13 +226,15 @@ def test_a_change_inside_a_block_that_reads_is_refused(tmp_path: Path):
 
 def test_a_study_comes_back_whole(tmp_path: Path):
     stored = study(3, with_ct=True)
+    headers = replace(stored.origin, frames=(1, 2), slopes=(1.5, 2.5), intercepts=(0.0, -1.0))
+    stored = replace(stored, origin=headers)
     with CaseStore.create(tmp_path, PATIENT) as case:
         study_id = case.add_study(stored)
     with CaseStore.open(tmp_path) as case:
         record = case.study(study_id)
         for name in ("acquired", "modality", "tracer", "scaling", "origin", "source", "fingerprint", "scanner"):
             assert getattr(record, name) == getattr(stored, name)
-        for name in ("injected_activity_mbq", "minutes_after_injection", "weight_kg"):
+        for name in ("injected_activity_mbq", "minutes_after_injection", "weight_kg", "height_m", "sex"):
             assert getattr(record, name) == getattr(stored, name)
         assert record.warnings == ("synthetic",)
         assert record.organ_names == {1: "liver"}
@@ -244,6 +255,19 @@ def test_the_same_study_is_stored_once_and_mends_lost_images(tmp_path: Path):
         assert case.add_study(study(1)) == 1
         assert lost.exists()
         assert len(case.journal()) == 1
+
+
+def test_the_highest_value_is_that_of_the_numbers_and_an_image_without_any_is_refused(tmp_path: Path):
+    some, none = study(1), study(2)
+    some.emission[0, 0, 0] = float("nan")
+    some.emission[1, 0, 0] = float("inf")
+    none.emission = some.emission * float("nan")
+    with CaseStore.create(tmp_path, PATIENT) as case:
+        record = case.study(case.add_study(some))
+        values = sitk.GetArrayFromImage(some.emission)
+        assert record.emission_max == values[np.isfinite(values)].max()
+        with pytest.raises(InputError, match="no number that is finite"):
+            case.add_study(none)
 
 
 def test_the_study_of_another_patient_is_refused(tmp_path: Path):
@@ -288,7 +312,7 @@ def test_studies_are_in_the_order_of_time_and_labeled_from_the_baseline(tmp_path
 
 
 def test_times_with_and_without_time_zone_can_be_in_one_case(tmp_path: Path):
-    zoned = dataclasses.replace(study(1), acquired=datetime(2024, 3, 1, 8, tzinfo=timezone.utc))
+    zoned = replace(study(1), acquired=datetime(2024, 3, 1, 8, tzinfo=timezone.utc))
     with CaseStore.create(tmp_path, PATIENT) as case:
         case.add_study(zoned)
         case.add_study(study(2))

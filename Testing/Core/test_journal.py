@@ -129,7 +129,7 @@ def test_a_part_that_fails_leaves_the_rest_of_its_step(tmp_path: Path):
 def _reject_and_fail(case: CaseStore) -> None:
     with case.step("Fails half way"):
         case.decide_lesion(1, 2, "rejected")
-        raise InputError
+        raise InputError("fails")
 
 
 def test_undo_inside_a_step_is_refused(tmp_path: Path):

@@ -1,0 +1,94 @@
+"""How a case of an older schema is brought up to date. All of it is one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .journal_rows import Row, RowChange, decode, encode
+
+if TYPE_CHECKING:
+    from .case_database import Database
+
+_TO_2 = """
+ALTER TABLE studies ADD COLUMN height_m REAL;
+ALTER TABLE studies ADD COLUMN sex TEXT NOT NULL DEFAULT '';
+ALTER TABLE lesions ADD COLUMN
+    mask TEXT NOT NULL DEFAULT 'automatic' CHECK (mask IN ('automatic', 'corrected', 'drawn'));
+ALTER TABLE lesions ADD COLUMN sources TEXT NOT NULL DEFAULT '[]';
+UPDATE lesions SET sources = '[' || lesion || ']';
+CREATE TABLE mask_patches (
+    patch INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    labels_id TEXT NOT NULL,
+    parent INTEGER REFERENCES mask_patches DEFERRABLE INITIALLY DEFERRED,
+    z INTEGER NOT NULL,
+    y INTEGER NOT NULL,
+    x INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    highest INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    content BLOB NOT NULL
+);
+CREATE INDEX highest_lesions ON mask_patches (fingerprint, highest);
+CREATE TABLE signatures (
+    signature INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
+    labels_id TEXT NOT NULL,
+    lesions TEXT NOT NULL,
+    note TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL
+);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    time TEXT NOT NULL,
+    user TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    after_step INTEGER NOT NULL
+);
+CREATE TABLE seal (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def _to_2(database: Database) -> None:
+    """Edits of masks and signatures; height and sex of a study; where the mask of a lesion comes from."""
+    for statement in _TO_2.split(";"):
+        database.rows(statement)
+    _rewrite_journal(database, {"studies": _study_to_2, "lesions": _lesion_to_2})
+
+
+def _study_to_2(row: Row) -> Row:
+    return {**row, "height_m": None, "sex": ""}
+
+
+def _lesion_to_2(row: Row) -> Row:
+    return {**row, "mask": "automatic", "sources": json.dumps([row["lesion"]])}
+
+
+def _rewrite_journal(database: Database, new: dict[str, Callable[[Row], Row]]) -> None:
+    """Give the rows kept in the journal the new form of their table, or undo would no longer fit."""
+    for entry in database.rows("SELECT id, changes FROM journal"):
+        before = decode(entry["changes"])
+        after = [_rewritten(change, new[change.table]) if change.table in new else change for change in before]
+        if after != before:
+            database.rows("UPDATE journal SET changes = ? WHERE id = ?", (encode(after), entry["id"]))
+
+
+def _rewritten(change: RowChange, new: Callable[[Row], Row]) -> RowChange:
+    before, after = (None if row is None else new(row) for row in change[1:])
+    return RowChange(change.table, before, after)
+
+
+# What brings a case of version n to n + 1.
+MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2}
