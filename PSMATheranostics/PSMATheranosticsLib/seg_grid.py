@@ -11,7 +11,9 @@ from pydicom.dataset import Dataset
 from .dicom_values import first_item, number, numbers, text
 from .errors import InputError
 
-ON_GRID_MM = 0.01  # decimal strings of 16 characters are far more exact; other writers may round
+# Choices of this software: decimal strings of 16 characters are far more exact, but other writers may round.
+_ON_GRID_MM = 0.01
+_SAME_DIRECTION = 1e-4  # of each direction cosine: 0.05 mm over 500 mm
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def segmentation_grid(dataset: Dataset, path: Path) -> SegmentationGrid:
     )
     for frame in frames:
         other = _values(dataset, frame, "PlaneOrientationSequence", "ImageOrientationPatient", 6, path)
-        if np.abs(orientation - other).max() > 1e-4:
+        if np.abs(orientation - other).max() > _SAME_DIRECTION:
             raise InputError(f"{path} holds planes of different orientation, which form no grid.")
     normal = np.cross(orientation[:3], orientation[3:])
     heights = positions @ normal
@@ -53,7 +55,7 @@ def segmentation_grid(dataset: Dataset, path: Path) -> SegmentationGrid:
         depth = max(slices) + 1
     origin = positions[0] - slices[0] * spacing_mm * normal
     expected = origin + np.outer(slices, spacing_mm * normal)
-    if np.abs(positions - expected).max() > ON_GRID_MM:
+    if np.abs(positions - expected).max() > _ON_GRID_MM:
         raise InputError(f"The planes of {path} form no regular grid of {spacing_mm:g} mm.")
     direction = np.column_stack([orientation[:3], orientation[3:], normal])
     return SegmentationGrid(
@@ -103,6 +105,6 @@ def _slices_by_reference(dataset: Dataset, heights: np.ndarray, spacing_mm: floa
             return None
         slices.append(index)
     expected = heights[0] + (np.array(slices) - slices[0]) * spacing_mm
-    if np.abs(heights - expected).max() > ON_GRID_MM:
+    if np.abs(heights - expected).max() > _ON_GRID_MM:
         return None
     return len(listed), slices

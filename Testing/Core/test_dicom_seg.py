@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import date, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom
@@ -12,25 +11,19 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from dicom_check import dicom_errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_files import ACQUIRED, PATIENT, describe
+from label_files import DIRECTIONS as USUAL_DIRECTIONS
 from PSMATheranosticsLib import __version__
-from PSMATheranosticsLib.dicom_seg import SegmentDescription, read_segmentation, write_segmentation
+from PSMATheranosticsLib.dicom_seg import SegmentDescription, write_segmentation
 from PSMATheranosticsLib.errors import InputError
-from PSMATheranosticsLib.study import DicomOrigin, Patient
+from PSMATheranosticsLib.study import DicomOrigin
 from pydicom.uid import generate_uid
+from seg_back import read_segmentation
 
-PATIENT = Patient("P1", "Müller^Jörg", date(1950, 3, 31), "M")
-ACQUIRED = datetime(2024, 5, 6, 10, 30)
-COS, SIN = np.cos(0.4), np.sin(0.4)
-DIRECTIONS = {
-    "axial": np.eye(3),
-    "oblique": np.array([[COS, -SIN, 0], [SIN * COS, COS * COS, -SIN], [SIN * SIN, COS * SIN, COS]]),
-    "coronal": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
-    "feet first": np.array([[-1.0, 0, 0], [0, 1, 0], [0, 0, -1]]),
-    "left-handed": np.diag([1.0, -1.0, 1.0]),  # as many NIfTI files are
-    "left-handed downwards": np.diag([1.0, 1.0, -1.0]),
-}
+DIRECTIONS = {**USUAL_DIRECTIONS, "left-handed downwards": np.diag([1.0, 1.0, -1.0])}
 
 
 def image_of(values: np.ndarray, direction: np.ndarray | None = None) -> sitk.Image:
@@ -52,13 +45,6 @@ def origin_of(image: sitk.Image) -> DicomOrigin:
         accession_number="A8",
         series_number=4,
     )
-
-
-def describe(numbers: Sequence[int]) -> list[SegmentDescription]:
-    return [
-        SegmentDescription(number, f"L{number:02d}", f"L{number:02d}", generate_uid(), "rules", "0.1.0", True)
-        for number in numbers
-    ]
 
 
 def lesions() -> np.ndarray:
@@ -247,17 +233,13 @@ def test_labels_segments_and_series_that_do_not_fit_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_that_is_no_segmentation_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("no DICOM")
-    with pytest.raises(InputError, match="cannot be read as DICOM"):
-        read_segmentation(tmp_path / "text")
-    image = image_of(lesions())
-    write_segmentation(tmp_path / "seg.dcm", image, describe([2, 5, 7, 300]), PATIENT, origin_of(image), ACQUIRED)
-    dataset = pydicom.dcmread(tmp_path / "seg.dcm")
-    dataset.SegmentationType = "FRACTIONAL"
-    dataset.save_as(tmp_path / "fractional.dcm")
-    with pytest.raises(InputError, match="not a binary DICOM segmentation"):
-        read_segmentation(tmp_path / "fractional.dcm")
+@pytest.mark.parametrize("shape", [(4, 3, 5), (3, 8, 8), (5, 7, 2)])
+def test_planes_that_do_not_fill_whole_bytes_are_read(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    values = np.zeros(shape, np.uint16)
+    values[1:, 1:, :] = 1
+    image = image_of(values)
+    write_segmentation(tmp_path / "seg.dcm", image, describe([1]), PATIENT, origin_of(image), ACQUIRED)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_segmentation(tmp_path / "seg.dcm")[0]), values)
 
 
 def test_segmentation_of_other_software_is_read_on_the_grid_of_its_planes(tmp_path: Path) -> None:
@@ -275,11 +257,123 @@ def test_segmentation_of_other_software_is_read_on_the_grid_of_its_planes(tmp_pa
     assert found.GetOrigin() == pytest.approx(image.GetOrigin(), abs=1e-6)
 
 
-def test_overlapping_segments_are_refused(tmp_path: Path) -> None:
+def multi_frame(image: sitk.Image, upwards: bool) -> DicomOrigin:
+    """A SPECT whose slices are the frames 1, 2, ... of one image, from the bottom or from the top."""
+    frames = tuple(range(1, image.GetDepth() + 1))
+    return replace(
+        origin_of(image),
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.20",
+        modality="NM",
+        instance_uids=(generate_uid(),) * image.GetDepth(),
+        frames=frames if upwards else frames[::-1],
+    )
+
+
+@pytest.mark.parametrize("upwards", [True, False])
+@pytest.mark.parametrize("name", ["axial", "oblique", "left-handed"])
+def test_planes_of_a_multi_frame_source_name_their_frame(tmp_path: Path, name: str, upwards: bool) -> None:
+    image = image_of(lesions(), DIRECTIONS[name])
+    origin = multi_frame(image, upwards)
+    path = tmp_path / "seg.dcm"
+    write_segmentation(path, image, describe([2, 5, 7, 300]), PATIENT, origin, ACQUIRED)
+    np.testing.assert_array_equal(read_by_hand(path, image), lesions())
+    dataset = pydicom.dcmread(path)
+    (series,) = dataset.ReferencedSeriesSequence
+    (instance,) = series.ReferencedInstanceSequence
+    assert (instance.ReferencedSOPInstanceUID, instance.ReferencedSOPClassUID) == (
+        origin.instance_uids[0],
+        origin.sop_class_uid,
+    )
+    for groups in dataset.PerFrameFunctionalGroupsSequence:
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        k = image.TransformPhysicalPointToIndex(
+            [float(value) for value in groups.PlanePositionSequence[0].ImagePositionPatient]
+        )[2]
+        assert (source.ReferencedSOPInstanceUID, source.ReferencedFrameNumber) == (
+            origin.instance_uids[k],
+            origin.frames[k],
+        )
+        assert source.ReferencedSOPClassUID == origin.sop_class_uid
+    # A SEG does not tell how many frames the source has: labels end with the planes that hold lesions.
+    found, _ = read_segmentation(path)
+    moved = sitk.Resample(found, image, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(moved), lesions())
+
+
+def test_slices_interpolated_from_one_image_refer_to_it_once(tmp_path: Path) -> None:
     image = image_of(lesions())
-    write_segmentation(tmp_path / "seg.dcm", image, describe([2, 5, 7, 300]), PATIENT, origin_of(image), ACQUIRED)
+    origin = origin_of(image)
+    origin = replace(origin, instance_uids=tuple(origin.instance_uids[k // 2] for k in range(image.GetDepth())))
+    write_segmentation(tmp_path / "seg.dcm", image, describe([2, 5, 7, 300]), PATIENT, origin, ACQUIRED)
     dataset = pydicom.dcmread(tmp_path / "seg.dcm")
-    dataset.PixelData = b"\xff" * len(dataset.PixelData)
-    dataset.save_as(tmp_path / "overlap.dcm")
-    with pytest.raises(InputError, match="segments that overlap"):
-        read_segmentation(tmp_path / "overlap.dcm")
+    listed = [item.ReferencedSOPInstanceUID for item in dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence]
+    assert listed == list(dict.fromkeys(origin.instance_uids))
+    items = [
+        groups.DerivationImageSequence[0].SourceImageSequence[0] for groups in dataset.PerFrameFunctionalGroupsSequence
+    ]
+    assert {item.ReferencedSOPInstanceUID for item in items} <= set(listed)
+    assert {item.SpatialLocationsPreserved for item in items} == {"NO"}
+    np.testing.assert_array_equal(read_by_hand(tmp_path / "seg.dcm", image), lesions())
+
+
+def test_region_is_coded_and_comes_back(tmp_path: Path) -> None:
+    image = image_of(lesions())
+    segments = [
+        replace(segment, region=region)
+        for segment, region in zip(describe([2, 5, 7, 300]), ("bone", "", "pelvic lymph node", "liver"), strict=True)
+    ]
+    write_segmentation(tmp_path / "seg.dcm", image, segments, PATIENT, origin_of(image), ACQUIRED)
+    items = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
+    (bone,) = items[0].AnatomicRegionSequence
+    assert (bone.CodeValue, bone.CodingSchemeDesignator, bone.CodeMeaning) == ("272673000", "SCT", "Bone")
+    assert "AnatomicRegionSequence" not in items[1]
+    assert read_segmentation(tmp_path / "seg.dcm")[1] == segments
+
+
+def test_region_without_a_code_is_refused(tmp_path: Path) -> None:
+    image = image_of(lesions())
+    segments = [replace(segment, region="spine") for segment in describe([2, 5, 7, 300])]
+    with pytest.raises(InputError, match=r"no code for the region .spine.\. Known are prostate, bone"):
+        write_segmentation(tmp_path / "seg.dcm", image, segments, PATIENT, origin_of(image), ACQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("method", "family"), [("rules", "Neighborhood Analysis"), ("nnU-Net", "Artificial Intelligence")]
+)
+def test_segment_names_the_family_of_its_algorithm(tmp_path: Path, method: str, family: str) -> None:
+    image = image_of(lesions())
+    segments = [replace(segment, algorithm=method) for segment in describe([2, 5, 7, 300])]
+    write_segmentation(tmp_path / "seg.dcm", image, segments, PATIENT, origin_of(image), ACQUIRED)
+    algorithm = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == (method, "0.1.0")
+    assert algorithm.AlgorithmFamilyCodeSequence[0].CodeMeaning == family
+
+
+def test_deflated_file_is_small_and_says_the_same(tmp_path: Path) -> None:
+    values = np.zeros((12, 120, 100), np.uint16)
+    values[3:6, 20:25, 30:35] = 1
+    image = image_of(values)
+    content = (image, describe([1]), PATIENT, origin_of(image), ACQUIRED)
+    plain, small = tmp_path / "plain.dcm", tmp_path / "small.dcm"
+    write_segmentation(plain, *content)
+    write_segmentation(small, *content, deflated=True)
+    assert small.stat().st_size < plain.stat().st_size / 2
+    same_place(read_segmentation(small)[0], image)
+    np.testing.assert_array_equal(read_with_highdicom(small, image), values)
+    with_gdcm = sitk.ReadImage(str(small), imageIO="GDCMImageIO")
+    assert (sitk.GetArrayFromImage(with_gdcm) > 0).sum() == (values > 0).sum()
+
+
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_validator_finds_no_error(tmp_path: Path, name: str) -> None:
+    image = image_of(lesions(), DIRECTIONS[name])
+    segments = [
+        SegmentDescription(2, "Iliac node", "L01", generate_uid(), "rules", "0.1.0", True, "pelvic lymph node"),
+        SegmentDescription(5, "Corrected", "", "", "rules", "0.1.0", False),
+        SegmentDescription(7, "Drawn", "L03", generate_uid(), "manual", "", False, "bone"),
+        SegmentDescription(300, "Other", "L04", generate_uid(), "rules", "0.1.0", True),
+    ]
+    for number, origin in enumerate((origin_of(image), multi_frame(image, False))):
+        path = tmp_path / f"{number}.dcm"
+        write_segmentation(path, image, segments, PATIENT, origin, ACQUIRED)
+        assert dicom_errors(path) == []

@@ -1,0 +1,6 @@
+"""What the files are called that a case hands out. It imports nothing, so that ``psma --help`` is there at once."""
+
+REPORT, TABLE, STATISTICS, RESULTS = "report.html", "lesions.csv", "statistics.csv", "results.json"
+# Kinds of DICOM objects, which are also the names of their folders.
+SEG, SR, RWVM, RTSTRUCT = "seg", "sr", "rwvm", "rtstruct"
+DICOM_KINDS = (SEG, SR, RWVM, RTSTRUCT)
