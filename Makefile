@@ -1,11 +1,11 @@
-# make demo | test | bench | lint | screenshots: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
+# make demo | test | bench | soak | lint | screenshots: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-core test-mrml test-widgets lint bench screenshots clean
+.PHONY: demo test test-core test-mrml test-widgets lint bench soak screenshots clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/psma demo --case demo-case
@@ -28,6 +28,10 @@ lint: $(VENV)/.testing
 
 bench: $(VENV)/.testing
 	for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# The fault tests of the case store in full, some ten minutes; a short form is part of test-core.
+soak: $(VENV)/.testing
+	$(BIN)/python Testing/soak/soak.py
 
 screenshots: $(VENV)/.testing
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py

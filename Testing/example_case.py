@@ -13,6 +13,8 @@ import SimpleITK as sitk
 from PSMASegmentLib.measure import measure_lesions
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.records import LesionInput, LinkInput, TrackInput
+from PSMATheranosticsLib.results import collect_results
+from PSMATheranosticsLib.results_model import Results
 from PSMATheranosticsLib.study import DicomOrigin, Patient, Scaling, Study
 
 SPACING_MM = 4.0
@@ -31,6 +33,14 @@ class Spot:
     start: tuple[int, int, int]
     size: tuple[int, int, int]
     suv: float = 10.0
+
+
+# Lesions that never touch; volumes at 0.064 mL a voxel.
+VOXEL_ML = SPACING_MM**3 / 1000
+A = Spot(1, (10, 10, 10), (5, 5, 5), 12.0)  # 125 voxels, 8 mL
+B = Spot(2, (30, 10, 20), (4, 5, 5), 20.0)  # 100 voxels, 6.4 mL
+NEW = Spot(3, (45, 12, 12), (5, 5, 5), 9.0)
+SMALL_A = replace(A, size=(3, 5, 5))  # 75 voxels
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,12 @@ def make_case(
         _save_links(case, ids, visits, joins)
         case.save_tracks(_tracks(ids, visits, parents or {}))
     return case
+
+
+def results_of(folder: Path, visits: Sequence[Visit], **options: Any) -> Results:
+    """What a case of these visits says; ``options`` as for ``make_case``."""
+    with make_case(folder / "case", visits, **options) as case:
+        return collect_results(case)
 
 
 def _study(visit: Visit, patient: Patient) -> Study:

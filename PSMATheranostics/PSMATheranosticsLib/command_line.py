@@ -4,8 +4,10 @@ Exit codes: 0 done; 1 internal error, with a traceback; 2 wrong usage; 3 input r
 5 check found damage; 6 the demo did not find what was planted; 130 stopped by the user.
 
 With ``--json`` standard output is JSON Lines: ``{"event": "progress", "fraction": 0.4, "message": "..."}`` while the
-work goes on, then one ``{"event": "done", "result": {...}}`` or ``{"event": "error", "kind": "...", "message":
-"..."}``.
+work goes on, then one ``{"event": "done", "result": {...}}`` or ``{"event": "error", "kind": "...", "message": "...",
+"details": {...}}``. Details of an input error may hold ``missing`` (values that can be entered by hand),
+``day`` (of the study that lacks them) and ``patients`` (IDs to choose from); of a case error, ``locked`` is true where
+another program has the case open for writing.
 """
 
 from __future__ import annotations
@@ -16,24 +18,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from . import __version__
+from . import __version__, commands_case, commands_job, exit_codes
+from .commands_job import RESEARCH_ONLY
 from .console import Console
-from .errors import Cancelled, CaseError, InputError
-
-if TYPE_CHECKING:
-    from .results_model import Results
-    from .study import Study
-
-EXIT_DONE = 0
-EXIT_INPUT = 3
-EXIT_CASE = 4
-EXIT_DAMAGE = 5
-EXIT_DEMO = 6
-EXIT_STOPPED = 130
-
-RESEARCH_ONLY = "Research software, not a medical device."
+from .errors import Cancelled, CaseError, CaseLocked, InputError
+from .output_names import DICOM_KINDS
 
 Command = Callable[[argparse.Namespace, Console], int]
 
@@ -49,162 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options, console)
     except InputError as error:
-        console.error("input", str(error))
-        return EXIT_INPUT
+        day = None if error.day is None else error.day.isoformat()
+        given = {"missing": list(error.missing), "patients": list(error.patients), "day": day}
+        console.error("input", str(error), {name: value for name, value in given.items() if value})
+        return exit_codes.INPUT
     except (CaseError, OSError) as error:
-        console.error("case", str(error))
-        return EXIT_CASE
+        console.error("case", str(error), {"locked": True} if isinstance(error, CaseLocked) else None)
+        return exit_codes.CASE
     except (KeyboardInterrupt, Cancelled):
         console.error("cancelled", "Stopped. Finished steps are kept; run the same command again to go on.")
-        return EXIT_STOPPED
+        return exit_codes.STOPPED
     finally:
         console.close()
 
 
 def _stop(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def _run(options: argparse.Namespace, console: Console) -> int:
-    from .pipeline import RunSettings, run
-    from .progress import part
-
-    settings = RunSettings(options.method, _segmentation_settings(options), options.registration)
-    settings.check()
-    studies = _read(options, part(console.progress, 0.0, 0.2))
-    results = run(studies, options.case, settings, part(console.progress, 0.2, 1.0))
-    return _show(results, options, console)
-
-
-def _import(options: argparse.Namespace, console: Console) -> int:
-    from .pipeline import import_studies, open_or_create
-    from .progress import part
-
-    studies = _read(options, part(console.progress, 0.0, 0.6))
-    with open_or_create(options.case, studies) as case:
-        ids = import_studies(case, studies, part(console.progress, 0.6, 1.0))
-    console.done({"studies": ids}, [f"{len(ids)} studies are in {options.case}"])
-    return EXIT_DONE
-
-
-def _read(options: argparse.Namespace, progress: Callable[[float, str], None]) -> list[Study]:
-    from .read_input import ReadOptions, attach_organ_map, read_studies
-
-    organ_maps = dict(_organ_map(text) for text in options.organ_map)
-    studies = read_studies(options.inputs, ReadOptions(patient_id=options.patient), progress)
-    for study in studies:
-        labels = organ_maps.pop(study.acquired.date().isoformat(), None)
-        if labels is not None:
-            attach_organ_map(study, labels, options.organ_names)
-    if organ_maps:
-        dates = ", ".join(study.acquired.date().isoformat() for study in studies)
-        raise InputError(f"No study of {', '.join(organ_maps)} to put an organ map on. Studies there are: {dates}.")
-    return studies
-
-
-def _organ_map(text: str) -> tuple[str, Path]:
-    day, separator, file = text.partition("=")
-    if not separator:
-        raise InputError(f"'{text}' is not an organ map: write --organ-map YYYY-MM-DD=FILE.")
-    return day, Path(file)
-
-
-def _segment(options: argparse.Namespace, console: Console) -> int:
-    from .case_store import CaseStore
-    from .pipeline import segment_study
-    from .progress import part
-    from .results import collect_results
-
-    with CaseStore.open(options.case, write=True) as case:
-        chosen = [options.study] if options.study is not None else [study.study_id for study in case.studies()]
-        for index, study_id in enumerate(chosen):
-            step = part(console.progress, index / len(chosen), (index + 1) / len(chosen))
-            segment_study(case, study_id, options.method, _segmentation_settings(options), step)
-        results = collect_results(case)
-    return _show(results, options, console)
-
-
-def _track(options: argparse.Namespace, console: Console) -> int:
-    from .case_store import CaseStore
-    from .pipeline import track_lesions
-    from .results import collect_results
-
-    with CaseStore.open(options.case, write=True) as case:
-        track_lesions(case, options.registration, console.progress)
-        results = collect_results(case)
-    return _show(results, options, console)
-
-
-def _report(options: argparse.Namespace, console: Console) -> int:
-    from .case_files import write_case_files
-    from .case_store import CaseStore
-    from .results import collect_results
-
-    with CaseStore.open(options.case) as case:
-        results = collect_results(case)
-        write_case_files(case, results, console.progress)
-    return _show(results, options, console)
-
-
-def _info(options: argparse.Namespace, console: Console) -> int:
-    from .case_store import CaseStore
-    from .results import collect_results
-
-    with CaseStore.open(options.case) as case:
-        results = collect_results(case)
-    return _show(results, options, console)
-
-
-def _check(options: argparse.Namespace, console: Console) -> int:
-    from .case_check import check_case
-
-    problems = check_case(options.case)
-    damage = [problem for problem in problems if problem.severity == "damage"]
-    lines = [f"{problem.severity}: {problem.where}: {problem.what} {problem.remedy}" for problem in problems]
-    lines.append(
-        f"{len(damage)} problems found in {options.case}" if damage else f"The case in {options.case} is sound"
-    )
-    console.done({"sound": not damage, "problems": [problem.to_dict() for problem in problems]}, lines)
-    return EXIT_DAMAGE if damage else EXIT_DONE
-
-
-def _demo(options: argparse.Namespace, console: Console) -> int:
-    from PSMASegmentLib.phantom import DEMO_SEED
-
-    from .case_store import CaseStore
-    from .demo import compare_with_truth, refuse_other_demo, write_demo
-    from .pipeline import run
-    from .progress import part
-    from .read_input import read_studies
-
-    images = options.case / "images-synthetic"
-    seed = DEMO_SEED if options.seed is None else options.seed
-    patient = write_demo(images, seed, part(console.progress, 0.0, 0.4))
-    studies = read_studies([images / "dicom"], progress=part(console.progress, 0.4, 0.5))
-    refuse_other_demo(options.case / "case", studies)
-    results = run(studies, options.case / "case", progress=part(console.progress, 0.5, 1.0))
-    with CaseStore.open(options.case / "case") as case:
-        comparison = compare_with_truth(patient, case)
-    lines = [*_summary(results, options.case / "case"), "", comparison.to_text()]
-    lines.append(f"\nReport: {(options.case / 'case' / 'report.html').resolve()}")
-    console.done({**results.to_dict(), "comparison": comparison.to_dict()}, lines)
-    return EXIT_DONE if comparison.all_found else EXIT_DEMO
-
-
-def _show(results: Results, options: argparse.Namespace, console: Console) -> int:
-    console.done(results.to_dict(), _summary(results, options.case))
-    return EXIT_DONE
-
-
-def _segmentation_settings(options: argparse.Namespace) -> dict[str, Any]:
-    chosen = {"rule_set": options.rule_set, "threshold": options.threshold, "minimum_volume_ml": options.minimum_volume}
-    return {key: value for key, value in chosen.items() if value is not None}
-
-
-def _summary(results: Results, case: Path) -> list[str]:
-    from .summary import summary_lines
-
-    return [*summary_lines(results), "", f"Case: {case}", RESEARCH_ONLY]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -221,29 +71,96 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--quiet", action="store_true", help="no progress bar")
         return sub
 
-    for name, command, about in (
-        ("run", _run, "The whole job: read studies, find lesions, follow them, write the report."),
-        ("import", _import, "Read studies into a case, nothing more."),
-    ):
-        sub = add(name, command, about)
-        _add_input_options(sub)
-        if name == "run":
-            _add_segmentation_options(sub)
-            _add_registration_option(sub)
-    sub = add("segment", _segment, "Find the lesions of one study of a case, or of all.")
+    _add_job_commands(add)
+    _add_case_commands(add)
+    return parser
+
+
+Add = Callable[[str, Command, str], argparse.ArgumentParser]
+
+
+def _add_job_commands(add: Add) -> None:
+    sub = add("run", commands_job.run, "The whole job: read studies, find lesions, follow them, write the report.")
+    _add_input_options(sub)
+    _add_segmentation_options(sub)
+    _add_registration_option(sub)
+    _add_input_options(
+        add(
+            "import",
+            commands_job.import_inputs,
+            "Read studies into a case, or unpack a case that was exported as one file; nothing more.",
+        )
+    )
+    sub = add("segment", commands_job.segment, "Find the lesions of one study of a case, or of all.")
     _add_case(sub)
     sub.add_argument("--study", type=int, metavar="ID", help="number of the study in the case (default: all)")
+    sub.add_argument(
+        "--from",
+        dest="labels",
+        type=Path,
+        metavar="FILE",
+        help="take the lesions of a DICOM SEG, RTSTRUCT or label image made elsewhere; needs --study",
+    )
+    sub.add_argument(
+        "--name",
+        dest="names",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --from: only the region or segment of this name; may be repeated",
+    )
+    sub.add_argument(
+        "--split", action="store_true", help="with --from: make separate parts of one region lesions of their own"
+    )
     _add_segmentation_options(sub)
-    sub = add("track", _track, "Register the studies of a case and follow the lesions.")
+    sub = add("track", commands_job.track, "Register the studies of a case and follow the lesions.")
     _add_case(sub)
     _add_registration_option(sub)
-    _add_case(add("report", _report, "Write report, tables and DICOM SEG of a case anew."))
-    _add_case(add("info", _info, "Show what a case holds."))
-    _add_case(add("check", _check, "Verify images, journal and references of a case."))
-    sub = add("demo", _demo, "Make a synthetic patient, run the whole job on him and compare with what was planted.")
+    _add_case(add("report", commands_job.report, "Write report, tables and DICOM objects of a case anew."))
+    sub = add("dicom", commands_job.dicom, "Write the DICOM objects of a case (SEG, SR, RWVM, RTSTRUCT) to a folder.")
+    _add_case(sub)
+    sub.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="folder to write to")
+    sub.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=DICOM_KINDS,
+        default=DICOM_KINDS,
+        help="objects to write (default: all)",
+    )
+    sub.add_argument(
+        "--deflate",
+        action="store_true",
+        help="compress the SEG, to about a hundredth; older programs, Slicer 5.10 among them, may not open it",
+    )
+    _add_case(add("info", commands_job.info, "Show what a case holds."))
+    sub = add(
+        "demo",
+        commands_job.demo,
+        "Make a synthetic patient, run the whole job on him and compare with what was planted.",
+    )
     sub.add_argument("--case", type=Path, default=Path("demo-case"), help="folder to write to (default: %(default)s)")
     sub.add_argument("--seed", type=int, help="another seed, another patient")
-    return parser
+
+
+def _add_case_commands(add: Add) -> None:
+    _add_case(add("check", commands_case.check, "Verify images, edits, journal and references of a case."))
+    sub = add("log", commands_case.log, "Who changed what in a case, and when.")
+    _add_case(sub)
+    sub.add_argument("--since", metavar="DATE", help="only steps from this day on, YYYY-MM-DD")
+    sub.add_argument("--user", help="only steps of this user")
+    _add_case(add("undo", commands_case.undo, "Take the last step in a case back."))
+    _add_case(add("redo", commands_case.redo, "Repeat the step that was taken back last."))
+    sub = add("sign", commands_case.sign, "Keep the lesions of a study as they are now as its signed version.")
+    _add_case(sub)
+    sub.add_argument("--study", type=int, required=True, metavar="ID", help="number of the study in the case")
+    sub.add_argument("--note", default="", help="what to remember about it")
+    sub = add("export", commands_case.export, "Write a whole case as one file, to hand on or to keep.")
+    _add_case(sub)
+    sub.add_argument("file", type=Path, metavar="FILE", help="file to write, e.g. doe.psmacase")
+    sub.add_argument("--overwrite", action="store_true", help="also where there is a file of that name")
+    sub = add("unlock", commands_case.unlock, "Break the lock of a case whose writer is gone.")
+    _add_case(sub)
+    sub.add_argument("--force", action="store_true", help="also where that program is still running on this computer")
 
 
 def _add_case(sub: argparse.ArgumentParser) -> None:
@@ -252,10 +169,21 @@ def _add_case(sub: argparse.ArgumentParser) -> None:
 
 def _add_input_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "inputs", type=Path, nargs="+", metavar="INPUT", help="DICOM folder, or studies.json with NIfTI or NRRD"
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="INPUT",
+        help="DICOM folder, studies.json with NIfTI or NRRD, or (import only) an exported case",
     )
     sub.add_argument("--case", type=Path, required=True, help="case folder to write; made if it is not there")
     sub.add_argument("--patient", metavar="ID", help="patient ID, where the input holds several patients")
+    sub.add_argument(
+        "--enter",
+        action="append",
+        default=[],
+        metavar="[DATE:]NAME=VALUE",
+        help="a value that the headers lack, such as weight_kg=82; it is marked as entered by hand wherever it counts",
+    )
     sub.add_argument(
         "--organ-map",
         action="append",

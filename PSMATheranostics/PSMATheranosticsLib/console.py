@@ -34,10 +34,10 @@ class Console:
         self.close()
         sys.stdout.write("\n".join(lines) + "\n")
 
-    def error(self, kind: str, message: str) -> None:
-        """Report why the work ended early; ``kind`` is "input", "case" or "cancelled"."""
+    def error(self, kind: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+        """Report why the work ended early; ``kind`` is "input", "case" or "cancelled", ``details`` is for programs."""
         if self._json_lines:
-            self._write({"event": "error", "kind": kind, "message": message})
+            self._write({"event": "error", "kind": kind, "message": message, "details": dict(details or {})})
             return
         self.close()
         sys.stderr.write(f"psma: {message}\n")

@@ -58,13 +58,17 @@ class GoneMark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One time point of the figure; ``marks`` by lesion number."""
+    """One time point of the figure; ``marks`` by lesion number.
+
+    ``black_at`` is the uptake that is drawn black, in the units of the projection: SUV 15 on every scan that is in SUV.
+    """
 
     title: str
     subtitle: str
     projection: Projection
     marks: Mapping[int, LesionMark]
     gone: Sequence[GoneMark] = ()
+    black_at: float = WINDOW_SUV[1]
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def draw_mips(panels: Sequence[Panel]) -> list[MipFigure]:
     """Draw all time points at the same scale and window, up to four in a row; one figure per row."""
     if not panels:
         return []
-    frames = [_body_frame(panel.projection) for panel in panels]
+    frames = [_body_frame(panel) for panel in panels]
     width_mm = max(frame.right - frame.left for frame in frames)
     height_mm = max(frame.top - frame.bottom for frame in frames)
     rows = -(-len(panels) // PANELS_PER_ROW)
@@ -102,11 +106,12 @@ class _Frame:
     top: float
 
 
-def _body_frame(projection: Projection) -> _Frame:
+def _body_frame(panel: Panel) -> _Frame:
     """Where there is a body or a lesion, with a margin of 10 mm, within the image."""
+    projection = panel.projection
     left, right, bottom, top = projection.extent_mm
     height, width = projection.values.shape
-    body = projection.values > BODY_SUV
+    body = projection.values > BODY_SUV * panel.black_at / WINDOW_SUV[1]
     # A streak of noise outside the body fills less than a fiftieth of a row or column.
     rows = np.flatnonzero(body.mean(axis=1) > 0.02)
     columns = np.flatnonzero(body.mean(axis=0) > 0.02)
@@ -167,7 +172,7 @@ def _draw_panel(
         panel.projection.values,
         cmap="gray_r",
         vmin=WINDOW_SUV[0],
-        vmax=WINDOW_SUV[1],
+        vmax=panel.black_at,
         extent=(left, right, bottom, top),
         interpolation="bilinear",
         aspect="auto",

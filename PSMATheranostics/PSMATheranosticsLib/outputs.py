@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from .results_model import LesionResult, Results
+from .suv_norms import SUV_NORMS
+
+
+def _norm_column(name: str) -> str:
+    """Such as suvlbm_janma_per_suvbw."""
+    return name.lower().replace("(", "_").replace(")", "") + "_per_suvbw"
+
 
 # Columns of lesions.csv, in order. An empty field means: does not apply, or is not known.
 LESION_COLUMNS: dict[str, str] = {
@@ -38,9 +45,15 @@ LESION_COLUMNS: dict[str, str] = {
     "hottest_left_mm": "center of the voxel with SUVmax: x to the left, mm",
     "hottest_posterior_mm": "y to the back, mm",
     "hottest_superior_mm": "z to the head, mm",
+    "mask": "automatic, corrected or drawn by hand",
     "decision": "undecided or accepted; lesions that a reader rejected are not listed",
     "origin": "what found the lesion",
     "reason": "why it was taken for a lesion",
+    "entered_by_hand": "inputs of the SUV that a person entered, separated by semicolons",
+    **{
+        _norm_column(name): f"multiply a SUVbw by this to get it as {name}; empty without weight, height and sex"
+        for name in SUV_NORMS
+    },
     "linked_to": "lesions of earlier studies: study_id:lesion (kind, confidence, status), separated by semicolons",
 }
 
@@ -100,6 +113,10 @@ def _rows(results: Results) -> Iterator[dict[str, Any]]:
             "study_date": study.acquired.isoformat(),
             "days_since_baseline": study.days_since_baseline,
         }
+        scaling = {
+            "entered_by_hand": "; ".join(study.scaling.entered),
+            **{_norm_column(name): study.norms.get(name) for name in SUV_NORMS},
+        }
         cells = {track.label: track.cells[index] for track in results.tracks}
         for lesion in sorted(study.lesions, key=lambda lesion: (order.get(lesion.track, len(order)), lesion.lesion)):
             cell = cells.get(lesion.track)
@@ -107,7 +124,7 @@ def _rows(results: Results) -> Iterator[dict[str, Any]]:
                 "volume_change_percent": None if cell is None else cell.volume_change_percent,
                 "suv_max_change_percent": None if cell is None else cell.suv_max_change_percent,
             }
-            yield _plain({**common, **_lesion_fields(lesion), **changes})
+            yield _plain({**common, **_lesion_fields(lesion), **changes, **scaling})
         for track in results.tracks:
             cell = track.cells[index]
             if cell.lesion is None and cell.status:
@@ -138,6 +155,7 @@ def _lesion_fields(lesion: LesionResult) -> dict[str, Any]:
         "suv_peak_suvbw": measures.suv_peak,
         "tl_psma_suvbw_ml": measures.tl_psma,
         **places,
+        "mask": lesion.mask,
         "decision": lesion.decision,
         "origin": lesion.origin,
         "reason": lesion.reason,

@@ -21,6 +21,7 @@ from PSMATrackingLib.matching import Matching, match_lesions, settings_for
 from PSMATrackingLib.registration import REGISTRATION_METHODS, RegistrationImages, register
 from PSMATrackingLib.tracks import build_tracks
 
+from . import labels_import
 from .case_files import write_case_files
 from .case_store import CaseStore
 from .errors import InputError
@@ -100,6 +101,12 @@ def segment_study(
         False where the study was segmented with just these settings before, so that nothing was done.
     """
     study = case.study(study_id)
+    if study.modality != "PET":
+        raise InputError(
+            f"{study.label} of {study.acquired:%Y-%m-%d} is a {study.modality}: no method here was made for its "
+            "resolution and noise. Take lesions that were drawn elsewhere "
+            f"(psma segment CASE --study {study_id} --from FILE)."
+        )
     request = {"method": method, "settings": dict(settings or {})}
     before = case.segmentation(study_id)
     if before is not None and before.provenance.get("request") == request:
@@ -137,15 +144,44 @@ def _images(case: CaseStore, study: StudyRecord, emission: sitk.Image) -> Images
     return Images(emission=emission, units=study.scaling.quantity, tracer=study.tracer, ct=ct, organs=organs)
 
 
+def segment_studies(
+    case: CaseStore,
+    study_ids: Sequence[int] | None = None,
+    method: str = "rules",
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Find the lesions of the given studies, by default of every PET; see ``segment_study``.
+
+    Left alone by default are SPECT, because no method here was made for its resolution and noise, and studies whose
+    lesions were taken from a file: somebody chose those.
+    """
+    if study_ids is None:
+        chosen = [study for study in case.studies() if study.modality == "PET" and not _is_imported(case, study)]
+    else:
+        chosen = [case.study(study_id) for study_id in study_ids]
+    for index, study in enumerate(chosen):
+        step = part(progress, index / len(chosen), (index + 1) / len(chosen), f"Segmenting {study.label}")
+        segment_study(case, study.study_id, method, settings, step)
+
+
+def _is_imported(case: CaseStore, study: StudyRecord) -> bool:
+    stored = case.segmentation(study.study_id)
+    return stored is not None and stored.provenance.get("method") == labels_import.METHOD
+
+
 def track_lesions(case: CaseStore, registration: str = "auto", progress: Progress | None = None) -> None:
     """Register every study to the baseline, link the lesions of each pair of studies and store the tracks.
 
+    A SPECT without a segmentation is left out: none is made for it automatically.
+
     Raises:
-        InputError: a study has no lesions yet because it was not segmented.
+        InputError: a PET has no lesions yet because it was not segmented.
     """
-    studies = case.studies()
+    segmented = {study.study_id for study in case.studies() if case.segmentation(study.study_id) is not None}
+    studies = [study for study in case.studies() if study.study_id in segmented or study.modality == "PET"]
     for study in studies:
-        if case.segmentation(study.study_id) is None:
+        if study.study_id not in segmented:
             raise InputError(f"{study.label} has not been segmented yet: find its lesions first, then follow them.")
     _register_to_baseline(case, studies, registration, part(progress, 0.0, 0.7))
     matchings = _match_pairs(case, studies, part(progress, 0.7, 0.95, "Linking lesions"))
@@ -279,11 +315,7 @@ def run(
     settings.check()
     with open_or_create(case_folder, studies) as case:
         import_studies(case, studies, part(progress, 0.0, 0.15))
-        all_studies = case.studies()
-        for index, study in enumerate(all_studies):
-            width = 0.35 / len(all_studies)
-            step = part(progress, 0.15 + index * width, 0.15 + (index + 1) * width, f"Segmenting {study.label}")
-            segment_study(case, study.study_id, settings.method, settings.segmentation, step)
+        segment_studies(case, None, settings.method, settings.segmentation, part(progress, 0.15, 0.5))
         track_lesions(case, settings.registration, part(progress, 0.5, 0.8))
         results = collect_results(case)
         write_case_files(case, results, part(progress, 0.8, 1.0))

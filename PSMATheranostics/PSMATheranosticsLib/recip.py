@@ -16,7 +16,6 @@ from .errors import InputError
 from .response import NOT_EVALUABLE, Response, ResponseInput, ScanFacts
 
 CR, PR, SD, PD = "RECIP-CR", "RECIP-PR", "RECIP-SD", "RECIP-PD"
-CATEGORIES = (CR, PR, SD, PD)
 
 # Gafita 2022: a decrease of at least 30 % without new lesions is a partial response, an increase of at least 20 %
 # with new lesions is progression. The limits belong to the categories.

@@ -72,6 +72,8 @@ def _environment() -> Any:
         person=report_text.person,
         css_text=report_text.css_text,
         nuclide=report_text.nuclide,
+        header_value=report_text.header_value,
+        waiting=report_text.waiting,
         setting=report_text.setting,
         status_hex=status_hex,
     )

@@ -6,8 +6,10 @@ import base64
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from . import recip
-from .mip import GoneMark, LesionMark, MipFigure, Panel, draw_mips
+from .mip import WINDOW_SUV, GoneMark, LesionMark, MipFigure, Panel, draw_mips
 from .progress import Progress
 from .projection import project_anterior
 from .report_text import header_value, runs
@@ -24,6 +26,8 @@ CATEGORY_MEANINGS = {
     recip.PD: "progressive disease",
     "NE": "not evaluable",
 }
+# The share of a projection that is not black where the window follows from the image.
+OWN_WINDOW = 0.995
 # More studies than this make the table of lesions too wide for an upright page.
 STUDIES_UPRIGHT = 3
 
@@ -82,6 +86,7 @@ class ProjectionSection:
         shown |= {"gone" for panel in panels if panel.gone}
         return {
             "figures": [_figure(figure) for figure in draw_mips(panels)],
+            "own_window": any(study.scaling.quantity != "SUVbw" for study in results.studies),
             "legend": [_status(status) for status in STATUSES if status in shown],
         }
 
@@ -90,13 +95,19 @@ def _panel(study: StudyResult, results: Results, case: CaseStore) -> Panel:
     emission = case.load_image(case.study(study.study_id).emission_id)
     labels = None if study.segmentation is None else case.labels(study.study_id)
     subtitle = f"{study.acquired:%Y-%m-%d}, day {study.days_since_baseline}"
+    projection = project_anterior(emission, labels)
+    black_at = WINDOW_SUV[1]
+    if study.scaling.quantity != "SUVbw":
+        # Its window follows from the image: without SUV no fixed one would fit.
+        black_at = float(np.quantile(projection.values, OWN_WINDOW)) or 1.0
+        subtitle += f"\nblack from {black_at:.2g} {study.scaling.quantity}"
     if study.totals is not None:
         subtitle += f"\nPSMA-TV {study.totals.psma_tv_ml:.1f} mL"
     marks = {
         lesion.lesion: LesionMark(lesion.track or str(lesion.lesion), lesion.status, lesion.measures.volume_ml)
         for lesion in study.lesions
     }
-    return Panel(study.label, subtitle, project_anterior(emission, labels), marks, _gone_marks(study, results, case))
+    return Panel(study.label, subtitle, projection, marks, _gone_marks(study, results, case), black_at)
 
 
 def _gone_marks(study: StudyResult, results: Results, case: CaseStore) -> list[GoneMark]:
@@ -155,15 +166,20 @@ class TracksSection:
     def data(self, results: Results, case: CaseStore, progress: Progress) -> dict[str, Any] | None:
         """Rows of tracks that have a lesion on some study, and lesions that were not followed."""
         lesions = {(study.study_id, lesion.lesion): lesion for study in results.studies for lesion in study.lesions}
+        followed = [study for study in results.studies if study.segmentation is not None]
+        shown = {study.study_id for study in followed}
         rows = [
-            {"track": track, "cells": [(cell, _link_text(cell, lesions)) for cell in track.cells]}
+            {
+                "track": track,
+                "cells": [(cell, _link_text(cell, lesions)) for cell in track.cells if cell.study_id in shown],
+            }
             for track in results.tracks
             if any(cell.lesion is not None for cell in track.cells)
         ]
         loose = [(study, lesion) for study in results.studies for lesion in study.lesions if not lesion.track]
         if not rows and not loose:
             return None
-        return {"rows": rows, "loose": loose, "wide": len(results.studies) > STUDIES_UPRIGHT}
+        return {"rows": rows, "studies": followed, "loose": loose, "wide": len(followed) > STUDIES_UPRIGHT}
 
 
 def _link_text(cell: TrackCell, lesions: dict[tuple[int, int], LesionResult]) -> str:
@@ -193,6 +209,7 @@ class TechniqueSection:
                 "factor": header_value(study.scaling.factor),
                 "segmentation": {} if study.segmentation is None else study.segmentation.compared(),
                 "registration": registrations.get(study.study_id),
+                "corrected": sum(lesion.mask != "automatic" for lesion in study.lesions),
             }
             for study in results.studies
         ]
@@ -200,6 +217,7 @@ class TechniqueSection:
             return None
         return {
             "columns": columns,
+            "norm_names": list(dict.fromkeys(name for study in results.studies for name in study.norms)),
             "input_names": list(dict.fromkeys(name for column in columns for name in column["inputs"])),
             "setting_names": list(dict.fromkeys(name for column in columns for name in column["segmentation"])),
             "removed": _removed(results),

@@ -91,6 +91,13 @@ def nuclide(text: str) -> str:
     return re.sub(r"\^(\d+)(m?)\^", lambda found: found[1].translate(SUPERSCRIPTS) + found[2].replace("m", "ᵐ"), text)
 
 
+def waiting(minutes: float | None) -> str:
+    """A time after injection: minutes on the day, hours later on."""
+    if minutes is None:
+        return NOTHING
+    return f"{minutes:.0f} min" if minutes < 600 else f"{minutes / 60:.1f} h"
+
+
 def setting(name: str) -> str:
     """The name of a setting for reading, e.g. "minimum volume (mL)" for minimum_volume_ml."""
     if name == "threshold":

@@ -46,7 +46,10 @@ class Responses:
 
 
 def collect_responses(studies: Sequence[StudyResult], stored: Sequence[ResponseRecord], criterion: str) -> Responses:
-    """Evaluate ``criterion`` (a key of ``CRITERIA``) for every study after the baseline that was segmented."""
+    """Evaluate ``criterion`` (a key of ``CRITERIA``) for every study after the baseline and of its modality.
+
+    PET is compared with PET: volumes on SPECT follow from another resolution and threshold.
+    """
     baseline = next(study for study in studies if study.is_baseline)
     statements = {
         record.followup_id: ReaderStatement.from_dict(record.record)
@@ -55,7 +58,7 @@ def collect_responses(studies: Sequence[StudyResult], stored: Sequence[ResponseR
     }
     responses, warnings = [], []
     for followup in studies:
-        if followup.acquired <= baseline.acquired or followup.is_baseline:
+        if followup.acquired <= baseline.acquired or followup.is_baseline or followup.modality != baseline.modality:
             continue
         statement = statements.get(followup.study_id, ReaderStatement())
         inputs = response_input(baseline, followup, statement)

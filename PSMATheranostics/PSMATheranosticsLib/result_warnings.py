@@ -25,7 +25,10 @@ def study_warnings(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]:
         for text in study.warnings:
             yield ResultWarning(text, "study", study.study_id)
         if study.segmentation is None:
-            yield ResultWarning("The study has not been segmented yet.", "segmentation", study.study_id)
+            text = "The study has not been segmented yet."
+            if study.modality == "SPECT":
+                text = "Lesions are not looked for on SPECT by the software: take a segmentation made elsewhere."
+            yield ResultWarning(text, "segmentation", study.study_id)
             continue
         for text in study.segmentation.provenance.get("warnings", ()):
             yield ResultWarning(str(text), "segmentation", study.study_id)

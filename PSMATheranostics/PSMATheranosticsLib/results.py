@@ -31,6 +31,7 @@ from .results_model import (
     SegmentationResult,
     StudyResult,
 )
+from .suv_norms import norms
 from .track_results import percent_change, track_results
 
 if TYPE_CHECKING:
@@ -143,10 +144,13 @@ def _study_results(case: CaseStore, read: _Case) -> tuple[StudyResult, ...]:
                 injected_activity_mbq=study.injected_activity_mbq,
                 minutes_after_injection=study.minutes_after_injection,
                 weight_kg=study.weight_kg,
+                height_m=study.height_m,
+                sex=study.sex or case.patient.sex,
+                norms=norms(study.weight_kg, study.height_m, study.sex or case.patient.sex),
                 scanner=study.scanner,
                 source=study.source,
                 synthetic=_is_synthetic(case, study),
-                image_suv_max=study.emission_max,
+                image_suv_max=_highest_suv(study),
                 segmentation=None if segmentation is None else _segmentation_result(segmentation),
                 totals=sums[study.study_id],
                 change_from_baseline_percent=_changes(baseline_sums, sums[study.study_id]),
@@ -157,6 +161,12 @@ def _study_results(case: CaseStore, read: _Case) -> tuple[StudyResult, ...]:
             )
         )
     return tuple(results)
+
+
+def _highest_suv(study: StudyRecord) -> float | None:
+    if study.scaling.quantity == "SUVbw":
+        return study.emission_max
+    return None if study.scaling.suv_factor is None else study.emission_max * study.scaling.suv_factor
 
 
 def _is_synthetic(case: CaseStore, study: StudyRecord) -> bool:
@@ -174,6 +184,7 @@ def _segmentation_result(record: SegmentationRecord) -> SegmentationResult:
         settings=settings,
         created=record.created,
         provenance=dict(record.provenance),
+        version=record.version,
     )
 
 
@@ -209,6 +220,7 @@ def _lesion_result(
         reason=lesion.reason,
         decision=lesion.decision,
         decision_reason=lesion.decision_reason,
+        mask=lesion.mask,
         links=tuple(
             LinkResult(
                 earlier_study_id=link.baseline_id,

@@ -45,6 +45,7 @@ class LesionResult:
     reason: str
     decision: str  # "undecided", "accepted"; "rejected" only in ``StudyResult.rejected``
     decision_reason: str
+    mask: str = "automatic"  # "automatic", "corrected" or "drawn" by hand
     links: tuple[LinkResult, ...] = ()  # by the time of the earlier study
 
     @property
@@ -63,6 +64,7 @@ class SegmentationResult:
     settings: dict[str, Any]
     created: datetime
     provenance: dict[str, Any]
+    version: str = "automatic"  # "automatic", "corrected" by hand since, or "signed" as it is
 
     @property
     def text(self) -> str:
@@ -98,10 +100,13 @@ class StudyResult:
     injected_activity_mbq: float | None
     minutes_after_injection: float | None
     weight_kg: float | None
+    height_m: float | None
+    sex: str
+    norms: dict[str, float]  # from SUVbw to SUVlbm, SUVbsa and SUVibw; empty without weight, height and sex
     scanner: str
     source: str
     synthetic: bool
-    image_suv_max: float
+    image_suv_max: float | None  # None for a SPECT that cannot be given in SUV
     segmentation: SegmentationResult | None
     totals: Totals | None  # None before the study was segmented
     change_from_baseline_percent: dict[str, float | None]  # psma_tv_ml, tl_psma, suv_max, suv_mean, lesion_count

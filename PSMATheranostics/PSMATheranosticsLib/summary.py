@@ -20,13 +20,15 @@ def summary_lines(results: Results) -> list[str]:
 
 
 def _study_line(study: StudyResult) -> str:
-    start = f"{study.label}, {study.acquired:%Y-%m-%d}:"
+    named = study.modality == "PET" or study.label.startswith(study.modality)
+    start = f"{study.label}{'' if named else f' ({study.modality})'}, {study.acquired:%Y-%m-%d}:"
+    highest = "" if study.image_suv_max is None else f", image SUVmax {study.image_suv_max:.2f}"
     if study.totals is None:
         return f"{start} not segmented"
     found = study.totals
     return (
         f"{start} {found.lesion_count} lesions, PSMA-TV {found.psma_tv_ml:.1f} mL, "
-        f"TL-PSMA {found.tl_psma:.0f} SUV x mL, image SUVmax {study.image_suv_max:.2f}"
+        f"TL-PSMA {found.tl_psma:.0f} SUV x mL" + highest
     )
 
 

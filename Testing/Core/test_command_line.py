@@ -87,7 +87,8 @@ def test_missing_input_is_refused_and_leaves_no_case(tmp_path: Path):
 def test_missing_case_is_exit_code_4(tmp_path: Path):
     run = psma("info", tmp_path / "nowhere", "--json")
     assert run.returncode == 4
-    assert events(run)[-1] == {"event": "error", "kind": "case", "message": events(run)[-1]["message"]}
+    last = events(run)[-1]
+    assert last == {"event": "error", "kind": "case", "message": last["message"], "details": {}}
 
 
 def test_unknown_setting_is_refused_with_the_valid_ones(tmp_path: Path):

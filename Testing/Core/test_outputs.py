@@ -8,14 +8,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from example_case import PATIENT, Spot, Visit, make_case
+from example_case import NEW, PATIENT, A, B, Visit, make_case
 from PSMATheranosticsLib.outputs import LESION_COLUMNS, write_lesions_csv, write_results_json, write_whole
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.results_model import Results
-
-A = Spot(1, (10, 10, 10), (5, 5, 5), 12.0)
-B = Spot(2, (30, 10, 20), (4, 5, 5), 20.0)
-NEW = Spot(3, (45, 12, 12), (5, 5, 5), 9.0)
 
 
 @pytest.fixture

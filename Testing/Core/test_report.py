@@ -9,15 +9,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from example_case import PATIENT, Spot, Visit, make_case
+from example_case import PATIENT, A, B, Spot, Visit, make_case
 from PSMATheranosticsLib import report_text
 from PSMATheranosticsLib.report import render_report, write_report
 from PSMATheranosticsLib.report_sections import REPORT_SECTIONS
 from PSMATheranosticsLib.response_results import ReaderStatement
 from PSMATheranosticsLib.results import collect_results
 
-A = Spot(1, (10, 10, 10), (5, 5, 5), 12.0)
-B = Spot(2, (30, 10, 20), (4, 5, 5), 20.0)
 NEW = Spot(3, (45, 12, 12), (6, 6, 6), 9.0)
 VISITS = [Visit(0, [A, B]), Visit(84, [A, NEW], warnings=["The CT is short."]), Visit(170, [NEW], orientation="RAI")]
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -1,0 +1,192 @@
+"""The commands that do the work on a case: run, import, segment, track, report, dicom, demo."""
+
+from __future__ import annotations
+
+import argparse
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import exit_codes
+from .console import Console
+from .errors import InputError
+from .output_names import REPORT
+
+if TYPE_CHECKING:
+    from .results_model import Results
+    from .study import Study
+
+RESEARCH_ONLY = "Research software, not a medical device."
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """``psma run``: the whole job."""
+    from . import pipeline
+    from .progress import part
+
+    settings = pipeline.RunSettings(options.method, _segmentation_settings(options), options.registration)
+    settings.check()
+    studies = _read(options, part(console.progress, 0.0, 0.2))
+    results = pipeline.run(studies, options.case, settings, part(console.progress, 0.2, 1.0))
+    return _show(results, options, console)
+
+
+def import_inputs(options: argparse.Namespace, console: Console) -> int:
+    """``psma import``: studies into a case, or a case that was exported as one file into a folder."""
+    from .pipeline import import_studies, open_or_create
+    from .progress import part
+
+    if len(options.inputs) == 1 and _is_archive(options.inputs[0]):
+        return _import_case(options, console)
+    studies = _read(options, part(console.progress, 0.0, 0.6))
+    with open_or_create(options.case, studies) as case:
+        ids = import_studies(case, studies, part(console.progress, 0.6, 1.0))
+    warnings = [f"Warning: {text}" for study in studies for text in study.warnings]
+    console.done({"studies": ids}, [*warnings, f"{len(ids)} studies are in {options.case}"])
+    return exit_codes.DONE
+
+
+def _is_archive(path: Path) -> bool:
+    return path.is_file() and (path.suffix.lower() == ".psmacase" or zipfile.is_zipfile(path))
+
+
+def _import_case(options: argparse.Namespace, console: Console) -> int:
+    from .case_import import import_case
+
+    import_case(options.inputs[0], options.case, console.progress)
+    console.done({"case": str(options.case)}, [f"The case is in {options.case}"])
+    return exit_codes.DONE
+
+
+def _read(options: argparse.Namespace, progress: Callable[[float, str], None]) -> list[Study]:
+    from .entered_values import parse_entered
+    from .read_input import ReadOptions, attach_organ_map, read_studies
+
+    organ_maps = dict(_organ_map(text) for text in options.organ_map)
+    entered = parse_entered(options.enter)
+    studies = read_studies(options.inputs, ReadOptions(patient_id=options.patient, entered=entered), progress)
+    for study in studies:
+        labels = organ_maps.pop(study.acquired.date().isoformat(), None)
+        if labels is not None:
+            attach_organ_map(study, labels, options.organ_names)
+    if organ_maps:
+        dates = ", ".join(study.acquired.date().isoformat() for study in studies)
+        raise InputError(f"No study of {', '.join(organ_maps)} to put an organ map on. Studies there are: {dates}.")
+    return studies
+
+
+def _organ_map(text: str) -> tuple[str, Path]:
+    day, separator, file = text.partition("=")
+    if not separator:
+        raise InputError(f"'{text}' is not an organ map: write --organ-map YYYY-MM-DD=FILE.")
+    return day, Path(file)
+
+
+def segment(options: argparse.Namespace, console: Console) -> int:
+    """``psma segment``: find lesions, or take those of a file."""
+    from .case_store import CaseStore
+    from .labels_import import import_labels
+    from .pipeline import segment_studies
+    from .results import collect_results
+
+    if options.labels is not None and options.study is None:
+        raise InputError("--from needs --study: say which study the labels belong to.")
+    with CaseStore.open(options.case, write=True) as case:
+        if options.labels is not None:
+            import_labels(
+                case, options.study, options.labels, console.progress, names=options.names, split=options.split
+            )
+        else:
+            chosen = None if options.study is None else [options.study]
+            segment_studies(case, chosen, options.method, _segmentation_settings(options), console.progress)
+        results = collect_results(case)
+    return _show(results, options, console)
+
+
+def track(options: argparse.Namespace, console: Console) -> int:
+    """``psma track``: register and follow the lesions."""
+    from .case_store import CaseStore
+    from .pipeline import track_lesions
+    from .results import collect_results
+
+    with CaseStore.open(options.case, write=True) as case:
+        track_lesions(case, options.registration, console.progress)
+        results = collect_results(case)
+    return _show(results, options, console)
+
+
+def report(options: argparse.Namespace, console: Console) -> int:
+    """``psma report``: all files of the case anew."""
+    from .case_files import write_case_files
+    from .case_store import CaseStore
+    from .results import collect_results
+
+    with CaseStore.open(options.case) as case:
+        results = collect_results(case)
+        write_case_files(case, results, console.progress)
+    return _show(results, options, console)
+
+
+def dicom(options: argparse.Namespace, console: Console) -> int:
+    """``psma dicom``: the DICOM objects of a case into a folder."""
+    from .case_files import write_dicom
+    from .case_store import CaseStore
+    from .results import collect_results
+
+    with CaseStore.open(options.case) as case:
+        results = collect_results(case)
+        written = write_dicom(case, results, options.to, options.kinds, console.progress, options.deflate)
+    files = [str(path) for path in written]
+    console.done({"files": files}, [*files, f"{len(files)} DICOM objects are in {options.to}"])
+    return exit_codes.DONE
+
+
+def demo(options: argparse.Namespace, console: Console) -> int:
+    """``psma demo``: a synthetic patient from the images to the comparison with what was planted."""
+    from PSMASegmentLib.phantom import DEMO_SEED
+
+    from . import pipeline
+    from .case_store import CaseStore
+    from .demo import compare_with_truth, refuse_other_demo, write_demo
+    from .progress import part
+    from .read_input import read_studies
+
+    images = options.case / "images-synthetic"
+    seed = DEMO_SEED if options.seed is None else options.seed
+    patient = write_demo(images, seed, part(console.progress, 0.0, 0.4))
+    studies = read_studies([images / "dicom"], progress=part(console.progress, 0.4, 0.5))
+    refuse_other_demo(options.case / "case", studies)
+    results = pipeline.run(studies, options.case / "case", progress=part(console.progress, 0.5, 1.0))
+    with CaseStore.open(options.case / "case") as case:
+        comparison = compare_with_truth(patient, case)
+    lines = [*_summary(results, options.case / "case"), "", comparison.to_text()]
+    lines.append(f"\nReport: {(options.case / 'case' / REPORT).resolve()}")
+    console.done({**results.to_dict(), "comparison": comparison.to_dict()}, lines)
+    return exit_codes.DONE if comparison.all_found else exit_codes.DEMO
+
+
+def info(options: argparse.Namespace, console: Console) -> int:
+    """``psma info``: what a case holds."""
+    from .case_store import CaseStore
+    from .results import collect_results
+
+    with CaseStore.open(options.case) as case:
+        results = collect_results(case)
+    return _show(results, options, console)
+
+
+def _show(results: Results, options: argparse.Namespace, console: Console) -> int:
+    console.done(results.to_dict(), _summary(results, options.case))
+    return exit_codes.DONE
+
+
+def _segmentation_settings(options: argparse.Namespace) -> dict[str, Any]:
+    chosen = {"rule_set": options.rule_set, "threshold": options.threshold, "minimum_volume_ml": options.minimum_volume}
+    return {key: value for key, value in chosen.items() if value is not None}
+
+
+def _summary(results: Results, case: Path) -> list[str]:
+    from .summary import summary_lines
+
+    return [*summary_lines(results), "", f"Case: {case}", RESEARCH_ONLY]

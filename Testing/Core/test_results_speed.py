@@ -1,0 +1,113 @@
+"""Results of a large case are there at once."""
+
+from __future__ import annotations
+
+import time
+
+from example_case import FIRST_DAY, PATIENT, SETTINGS
+from PSMASegmentLib.measure import Measures
+from PSMATheranosticsLib.records import LesionRecord, LinkRecord, SegmentationRecord, StudyRecord, TrackRecord
+from PSMATheranosticsLib.results import collect_results
+from PSMATheranosticsLib.study import DicomOrigin, Scaling
+
+
+class LargeCase:
+    """300 lesions on each of five studies, without images: what a store would hand over."""
+
+    patient = PATIENT
+
+    def __init__(self, studies: int = 5, lesions: int = 300) -> None:
+        origin = DicomOrigin("1", "2", "3", "4", ())
+        scaling = Scaling("SUVbw", 1.0, "none")
+        numbers = range(1, lesions + 1)
+        self._studies = [
+            StudyRecord(
+                study_id=index + 1,
+                label=f"Study {index}",
+                is_baseline=index == 0,
+                acquired=FIRST_DAY.replace(month=1 + 2 * index),
+                modality="PET",
+                tracer="",
+                emission_id=f"large {index}",
+                ct_id=None,
+                organs_id=None,
+                organ_names={},
+                scaling=scaling,
+                origin=origin,
+                source="synthetic",
+                fingerprint=str(index),
+                injected_activity_mbq=None,
+                minutes_after_injection=None,
+                weight_kg=None,
+                scanner="",
+                emission_max=20.0,
+                warnings=(),
+            )
+            for index in range(studies)
+        ]
+        measures = [Measures(n, 10, 1.0, 9.0, 5.0, 7.0, 5.0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)) for n in numbers]
+        self._lesions = {
+            study.study_id: [
+                LesionRecord(study.study_id, m.lesion, m, "rules", "", "undecided", "", m.lesion) for m in measures
+            ]
+            for study in self._studies
+        }
+        ids = [study.study_id for study in self._studies]
+        self._tracks = [
+            TrackRecord(n, f"L{n:02d}", f"2.25.{n}", dict.fromkeys(ids, n), dict.fromkeys(ids, "persistent"), [])
+            for n in numbers
+        ]
+        self._links = [
+            LinkRecord(first, second, n, n, "one-to-one", 0.0, 1.0, 0.9, "", True, "proposed")
+            for first in ids
+            for second in ids
+            if first < second
+            for n in numbers
+        ]
+
+    def reading(self):
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+    def studies(self):
+        return self._studies
+
+    def baseline(self):
+        return self._studies[0]
+
+    def segmentation(self, study_id):
+        return SegmentationRecord(study_id, "labels", {"method": "rules", "settings": SETTINGS}, [], FIRST_DAY)
+
+    def lesions(self, study_id, rejected=False):
+        return self._lesions[study_id]
+
+    def tracks(self):
+        return self._tracks
+
+    def links(self):
+        return self._links
+
+    def registrations(self):
+        return []
+
+    def responses(self):
+        return []
+
+    def orphaned_decisions(self):
+        return []
+
+    def load_image(self, image_id):
+        import SimpleITK as sitk
+
+        return sitk.Image([2, 2, 2], sitk.sitkFloat32)
+
+
+def test_300_lesions_on_5_studies_take_well_below_a_second():
+    case = LargeCase()
+    start = time.perf_counter()
+    results = collect_results(case)  # type: ignore[arg-type]
+    plain = results.to_dict()
+    assert time.perf_counter() - start < 1.0
+    assert len(results.tracks) == 300
+    assert len(plain["studies"][4]["lesions"]) == 300
