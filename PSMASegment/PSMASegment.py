@@ -1,8 +1,10 @@
 """Find the lesions of one study, and correct them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import qt
 import slicer
 from PSMATheranosticsMrml import session
 from PSMATheranosticsMrml.case_logic import CaseLogic
@@ -59,19 +61,23 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self._history = None
+        self._versions = None
+        self._lastFolder = ""
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
         from PSMATheranosticsMrml.history import HistoryButtons
         from PSMATheranosticsMrml.run_panel import RunPanel
+        from PSMATheranosticsMrml.versions_panel import VersionsPanel
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/PSMASegment.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = PSMASegmentLogic()
-        self._runPanel = RunPanel(self.ui, self._onRunState)
-        self._history = HistoryButtons(self.ui, self._onHistory)
+        self._runPanel = RunPanel(self.ui, self.onRunState)
+        self._history = HistoryButtons(self.ui, self.onHistory, self.trying)
+        self._versions = VersionsPanel(self.ui, self._onVersion, self.trying, self.refresh)
         self._fillChoices()
         self._connect()
         self.observeScene()
@@ -109,16 +115,29 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
             self._parameterNode.threshold = value
 
     def onRun(self):
-        with slicer.util.tryWithErrorDisplay(_("Lesions cannot be looked for.")):
+        with self.trying(_("Lesions cannot be looked for.")):
             parameters = self._parameterNode
             steps = self.logic.segmentSteps(self._studyId(), parameters.ruleSet, parameters.threshold)
             self._runPanel.start(steps, self._onFound)
 
-    def _onRunState(self) -> None:
-        if self._runPanel.isRunning:
-            self._updateEnabled()
-        else:
-            self.refresh()
+    def onFromFile(self):
+        kinds = _("Segmentations (*.dcm *.nii *.nii.gz *.nrrd *.mha);;All files (*)")
+        title = _("Lesions of {study}").format(study=self.ui.studyComboBox.currentText)
+        file = qt.QFileDialog.getOpenFileName(self.parent, title, self._lastFolder, kinds)
+        if file:
+            self._lastFolder = str(Path(file).parent)
+            with self.trying(_("The lesions cannot be taken from the file.")):
+                self._takeLesions(Path(file))
+
+    def _takeLesions(self, file: Path) -> None:
+        from PSMATheranosticsLib.label_names import label_names
+        from PSMATheranosticsMrml.region_dialog import RegionChoice, chooseRegions
+
+        names = label_names(file)
+        chosen = chooseRegions(self.parent, names) if names else RegionChoice([], split=False)
+        if chosen is not None:
+            steps = self.logic.labelSteps(self._studyId(), file, chosen.names, chosen.split)
+            self._runPanel.start(steps, self._onFound)
 
     def _onFound(self, _result: dict) -> None:
         if self.parent.isEntered and self._studyId() is not None:
@@ -132,18 +151,17 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
                 self.logic.showLesion(self._results, self._studyId(), lesion)
 
     def onDelete(self):
-        with slicer.util.tryWithErrorDisplay(_("The lesion cannot be deleted."), waitCursor=True):
+        with self.trying(_("The lesion cannot be deleted."), waitCursor=True):
             self.logic.deleteLesion(self._studyId(), self._lesion(), self.ui.reasonComboBox.currentText)
             self.refresh()
 
     def onRestore(self):
-        with slicer.util.tryWithErrorDisplay(_("The lesion cannot be restored."), waitCursor=True):
+        with self.trying(_("The lesion cannot be restored."), waitCursor=True):
             self.logic.restoreLesion(self._studyId(), self._lesion())
             self.refresh()
 
-    def _onHistory(self, message: str) -> None:
-        self.refresh()
-        self._runPanel.say(message)
+    def _onVersion(self, studyId: int, version: str) -> None:
+        self.logic.showVersion(self._results, studyId, version)
 
     # Showing
 
@@ -157,6 +175,7 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
         ui.openCaseButton.connect("clicked(bool)", lambda _checked=False: slicer.util.selectModule("PSMATheranostics"))
         for button, action in (
             (ui.runButton, self.onRun),
+            (ui.fromFileButton, self.onFromFile),
             (ui.deleteButton, self.onDelete),
             (ui.restoreButton, self.onRestore),
         ):
@@ -172,11 +191,12 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
 
     def _showCase(self) -> None:
         from PSMATheranosticsMrml.cards import patientName
+        from PSMATheranosticsMrml.tables import studyName
 
         box = self.ui.studyComboBox
         box.clear()
         for study in self._results.studies if self._results is not None else ():
-            box.addItem(f"{study.label}, {study.acquired:%Y-%m-%d}", study.study_id)
+            box.addItem(f"{studyName(study)}, {study.acquired:%Y-%m-%d}", study.study_id)
         if self._results is None:
             self.ui.caseLabel.text = _("No case is open.")
             return
@@ -193,21 +213,33 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
         study = self._results.study(self._studyId()) if self._studyId() is not None else None
         fillTable(self.ui.lesionTable, *lesionTable(study))
         self.ui.totalsLabel.text = cards.totalsLine(study) if study is not None else ""
+        self._versions.show(self._studyId(), study.segmentation if study is not None else None)
 
     def _updateEnabled(self) -> None:
         ui = self.ui
         running = self._runPanel.isRunning
         hasStudy = self._studyId() is not None
         decided = self._decision()
-        ui.runButton.enabled = hasStudy and not running
-        ui.runButton.toolTip = "" if hasStudy else _("Open a case with studies first.")
+        why = self._whyNotRun()
+        ui.runButton.enabled = not why and not running
+        ui.runButton.toolTip = why
+        ui.fromFileButton.enabled = hasStudy and not running
         ui.studyComboBox.enabled = hasStudy and not running
         ui.deleteButton.enabled = decided in ("undecided", "accepted") and not running
         ui.restoreButton.enabled = decided == "rejected" and not running
         self._history.update(enabled=self._results is not None and not running)
+        self._versions.update(isIdle=not running)
 
     def _studyId(self) -> int | None:
         return self.ui.studyComboBox.currentData if self._results is not None else None
+
+    def _whyNotRun(self) -> str:
+        """Why lesions cannot be looked for in the chosen study, "" where they can."""
+        if self._studyId() is None:
+            return _("Open a case with studies first.")
+        if self._results.study(self._studyId()).modality != "PET":
+            return _("Lesions are not looked for on SPECT: take a segmentation from a file.")
+        return ""
 
     def _lesion(self) -> int | None:
         from PSMATheranosticsMrml.item_table import selectedKey
@@ -238,6 +270,15 @@ class PSMASegmentLogic(ScriptedLoadableModuleLogic, CaseLogic):
         """The command that finds the lesions of a study; ``threshold`` in SUVbw."""
         options = ["--study", str(studyId), "--rule-set", ruleSet, "--threshold", f"{threshold:g}"]
         return [["segment", str(session.requireCase()), *options]]
+
+    def labelSteps(self, studyId: int, file: Path, names: Sequence[str] = (), split: bool = False) -> list[list[str]]:
+        """The command that takes the lesions of a study from a DICOM SEG, RTSTRUCT or label image.
+
+        ``names`` are the regions or segments to take; without any, all are taken. ``split``: each separate part is a
+        lesion of its own.
+        """
+        only = [*(f"--name={name}" for name in names), *(["--split"] if split else [])]
+        return [["segment", str(session.requireCase()), "--study", str(studyId), "--from", str(file), *only]]
 
     def deleteLesion(self, studyId: int, lesion: int, reason: str = "") -> None:
         """Let a lesion not count any more; a step of the journal, which can be undone.
@@ -273,7 +314,7 @@ class PSMASegmentTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        """Delete and restore a lesion of a small synthetic case and check scene and totals."""
+        """Delete and restore a lesion of a small synthetic case; check scene, totals and versions."""
         import tempfile
 
         from PSMATheranosticsMrml.self_test_case import makeCase
@@ -302,6 +343,10 @@ class PSMASegmentTest(ScriptedLoadableModuleTest):
         logic.updateScene(after)
         assert shownLesions(node) == [2]
         assert after.study(studyId).totals.psma_tv_ml < before.study(studyId).totals.psma_tv_ml
+        logic.showVersion(after, studyId, "automatic")
+        assert shownLesions(node) == [1, 2]
+        logic.updateScene(after)
+        assert shownLesions(node) == [2]
         logic.restoreLesion(studyId, 1)
         logic.updateScene(logic.results())
         assert shownLesions(node) == [1, 2]

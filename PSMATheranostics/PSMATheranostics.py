@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import ctk
 import qt
 import slicer
 from PSMATheranosticsMrml import session
@@ -61,12 +61,16 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self._panel = None
+        self._import = None
+        self._exchange = None
         self._history = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
         from PSMATheranosticsMrml.case_panel import CasePanel
+        from PSMATheranosticsMrml.exchange import ExchangeMenu
         from PSMATheranosticsMrml.history import HistoryButtons
+        from PSMATheranosticsMrml.import_panel import ImportPanel
         from PSMATheranosticsMrml.run_panel import RunPanel
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/PSMATheranostics.ui"))
@@ -74,9 +78,10 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = PSMATheranosticsLogic()
-        self._runPanel = RunPanel(self.ui, self._onRunState)
-        self._history = HistoryButtons(self.ui, self._onHistory)
-        self.ui.inputPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
+        self._runPanel = RunPanel(self.ui, self.onRunState)
+        self._history = HistoryButtons(self.ui, self.onHistory, self.trying)
+        self._import = ImportPanel(self.ui, self._runPanel.sayError)
+        self._exchange = ExchangeMenu(self.ui, self._onExchange, self.openCase)
         self._panel = CasePanel(self.ui, self.logic)
         self._connect()
         self.observeScene()
@@ -87,6 +92,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         self.ui.wholeJobCheckBox.checked = self._parameterNode.wholeJob
 
     def _showResults(self):
+        self._import.update()
         self._panel.show(self._results)
         self._updateEnabled()
 
@@ -108,44 +114,41 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         """Open a case folder and say in the panel what is wrong with it, if something is."""
         try:
             self.logic.openCase(folder)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             self._runPanel.sayError(str(error))
         self.refresh()
 
     def onImport(self):
-        with slicer.util.tryWithErrorDisplay(_("The studies cannot be imported.")):
-            self._start(
-                self.logic.importSteps(Path(self.ui.inputPathLineEdit.currentPath), self._parameterNode.wholeJob)
-            )
-            self.ui.inputPathLineEdit.addCurrentPathToHistory()
+        with self.trying(_("The studies cannot be imported.")):
+            steps = self.logic.importSteps(self._import.folder(), self._parameterNode.wholeJob, self._import.options())
+            self._start(steps, lambda _result: self._import.imported(), self._import.refused)
 
     def onRecompute(self):
-        with slicer.util.tryWithErrorDisplay(_("The results cannot be computed.")):
+        with self.trying(_("The results cannot be computed.")):
             self._start(self.logic.recomputeSteps())
 
     def onReport(self):
-        with slicer.util.tryWithErrorDisplay(_("The report cannot be written.")):
+        with self.trying(_("The report cannot be written.")):
             self._start(self.logic.reportSteps(), self._openReport)
 
-    def _start(self, steps: Sequence[Sequence[str]], onDone: Callable[[dict], None] | None = None) -> None:
+    def _start(
+        self,
+        steps: Sequence[Sequence[str]],
+        onDone: Callable[[dict], None] | None = None,
+        onFailed: Callable[[Any], None] | None = None,
+    ) -> None:
         from PSMATheranosticsMrml.requirements import ensureRequirements
 
-        if any(step[0] in ("run", "report") for step in steps):  # reports and DICOM SEG need packages of their own
+        if any(step[0] in ("run", "report", "dicom") for step in steps):  # reports and DICOM need packages of their own
             ensureRequirements()
-        self._runPanel.start(steps, onDone)
+        self._runPanel.start(steps, onDone, onFailed)
 
-    def _onRunState(self) -> None:
-        if self._runPanel.isRunning:
-            self._updateEnabled()
-        else:
-            self.refresh()
+    def _onExchange(self, steps: Sequence[Sequence[str]], onDone: Callable[[dict], None] | None = None) -> None:
+        with self.trying(_("This cannot be done.")):
+            self._start(steps, onDone)
 
     def _openReport(self, _result: dict) -> None:
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.logic.reportPath())))
-
-    def _onHistory(self, message: str) -> None:
-        self.refresh()
-        self._runPanel.say(message)
 
     # Studies
 
@@ -176,7 +179,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
             self._panel.showStudies()
 
     def onSetBaseline(self):
-        with slicer.util.tryWithErrorDisplay(_("The baseline cannot be changed."), waitCursor=True):
+        with self.trying(_("The baseline cannot be changed."), waitCursor=True):
             self.logic.setBaseline(self._panel.selectedStudy())
             self.refresh()
 
@@ -187,6 +190,12 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
     def onWholeJob(self, checked):
         if self._parameterNode is not None:
             self._parameterNode.wholeJob = bool(checked)
+
+    def onCopyProvenance(self):
+        text = self._panel.provenanceText()
+        if text:
+            qt.QApplication.clipboard().setText(text)
+            self._runPanel.say(_("Copied."))
 
     def onPlot(self):
         with slicer.util.tryWithErrorDisplay(_("The plot cannot be shown.")):
@@ -203,12 +212,15 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         ui.studyTable.connect("cellDoubleClicked(int,int)", lambda _row, _column: self.onShow())
         ui.modeComboBox.connect("currentIndexChanged(int)", self.onMode)
         ui.wholeJobCheckBox.connect("toggled(bool)", self.onWholeJob)
+        for section in (ui.provenanceCollapsibleButton, ui.historyCollapsibleButton):
+            section.connect("contentsCollapsed(bool)", lambda _collapsed: self._panel.showFolded())
         for button, action in (
             (ui.importButton, self.onImport),
             (ui.showButton, self.onShow),
             (ui.compareButton, self.onCompare),
             (ui.loadAllButton, self.onLoadAll),
             (ui.baselineButton, self.onSetBaseline),
+            (ui.copyProvenanceButton, self.onCopyProvenance),
             (ui.plotButton, self.onPlot),
             (ui.recomputeButton, self.onRecompute),
             (ui.reportButton, self.onReport),
@@ -235,6 +247,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         ui.baselineButton.enabled = isFollowUp and not running
         ui.loadAllButton.enabled = ui.plotButton.enabled = hasStudies
         ui.recomputeButton.enabled = ui.reportButton.enabled = hasStudies and not running
+        self._exchange.update(hasStudies, running)
         self._history.update(enabled=self._results is not None and not running)
 
     def _mode(self) -> str:
@@ -259,6 +272,7 @@ class PSMATheranosticsLogic(ScriptedLoadableModuleLogic, CaseLogic):
 
         Raises:
             ValueError: the folder holds something else.
+            CaseError: the case is damaged, or was made by an older program and cannot be brought up to date.
         """
         path = Path(folder)
         if not session.hasCase(path) and path.is_dir() and any(path.iterdir()):
@@ -270,9 +284,19 @@ class PSMATheranosticsLogic(ScriptedLoadableModuleLogic, CaseLogic):
 
             removeResults()
         session.setCaseFolder(path)
+        if session.hasCase(path):
+            self._bringUpToDate()
 
-    def importSteps(self, folder: Path, wholeJob: bool) -> list[list[str]]:
-        """Commands that bring the studies in ``folder`` into the case.
+    def _bringUpToDate(self) -> None:
+        from PSMATheranosticsLib.errors import CaseError
+
+        try:
+            session.openStore().close()
+        except CaseError:
+            session.openStore(write=True).close()  # which migrates the case of an older program, and refuses damage
+
+    def importSteps(self, folder: Path, wholeJob: bool, options: Sequence[str] = ()) -> list[list[str]]:
+        """Commands that bring the studies in ``folder`` into the case; ``options`` are more options of the program.
 
         Raises:
             ValueError: there is no such folder, or no case folder was chosen.
@@ -284,12 +308,13 @@ class PSMATheranosticsLogic(ScriptedLoadableModuleLogic, CaseLogic):
             raise ValueError(_("There is no folder {folder}.").format(folder=folder))
         listOfStudies = folder / "studies.json"
         source = listOfStudies if listOfStudies.is_file() else folder
-        return [["run" if wholeJob else "import", str(source), "--case", str(case)]]
+        return [["run" if wholeJob else "import", str(source), "--case", str(case), *options]]
 
     def recomputeSteps(self) -> list[list[str]]:
-        """Commands that look for lesions where nobody has yet, match all anew and write all results."""
+        """Commands that look for lesions on every PET where nobody has yet, match all anew and write all results."""
         case = str(session.requireCase())
-        missing = [study.study_id for study in self.results().studies if study.segmentation is None]
+        pets = [study for study in self.results().studies if study.modality == "PET"]
+        missing = [study.study_id for study in pets if study.segmentation is None]
         return [*(["segment", case, "--study", str(each)] for each in missing), ["track", case], ["report", case]]
 
     def reportSteps(self) -> list[list[str]]:
@@ -298,7 +323,9 @@ class PSMATheranosticsLogic(ScriptedLoadableModuleLogic, CaseLogic):
 
     def reportPath(self) -> Path:
         """The report of the case, which ``reportSteps`` writes."""
-        return session.requireCase() / "report.html"
+        from PSMATheranosticsLib.output_names import REPORT
+
+        return session.requireCase() / REPORT
 
     def updateTables(self, results):
         """Table nodes with the totals per study and the lesions over time, and the plot that hangs on them."""

@@ -64,7 +64,7 @@ class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservatio
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = PSMATrackingLogic()
-        self._runPanel = RunPanel(self.ui, self._onRunState)
+        self._runPanel = RunPanel(self.ui, self.onRunState)
         for method, text in self.logic.registrationChoices():
             self.ui.registrationComboBox.addItem(text, method)
         self._connect()
@@ -85,14 +85,8 @@ class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservatio
         self._parameterNode.registration = self.ui.registrationComboBox.itemData(index)
 
     def onRun(self):
-        with slicer.util.tryWithErrorDisplay(_("Lesions cannot be matched.")):
+        with self.trying(_("Lesions cannot be matched.")):
             self._runPanel.start(self.logic.trackSteps(self._parameterNode.registration))
-
-    def _onRunState(self) -> None:
-        if self._runPanel.isRunning:
-            self._updateEnabled()
-        else:
-            self.refresh()
 
     def onTrack(self, *_positions):
         """Show the links of the selected track and its lesion in the study whose column was clicked."""
@@ -152,7 +146,8 @@ class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservatio
 
     def _updateEnabled(self) -> None:
         studies = self._results.studies if self._results is not None else ()
-        missing = [study.label for study in studies if study.segmentation is None]
+        # A SPECT without lesions is no hindrance: none are looked for there, and it is left out.
+        missing = [study.label for study in studies if study.segmentation is None and study.modality == "PET"]
         ui = self.ui
         ui.runButton.enabled = bool(studies) and not missing and not self._runPanel.isRunning
         if not studies:

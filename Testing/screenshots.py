@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = ("PSMATheranostics", "PSMASegment", "PSMATracking")
 sys.path[:0] = [str(ROOT / folder) for folder in ("Testing", "Testing/Mrml", "Testing/Widgets", *MODULES)]
 
-PANEL_WIDTH, HEIGHT, GAP = 472, 940, 8
+PANEL_WIDTH, HEIGHT, GAP = 472, 1010, 8
 COLUMN_WIDTH, VIEW_HEIGHT = 400, 560
 
 

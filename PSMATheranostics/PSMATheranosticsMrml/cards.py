@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
+from .provenance import cautions
 from .tables import number, signed
 
 if TYPE_CHECKING:
@@ -50,17 +51,18 @@ def warningList(results: Results) -> str:
 
 
 def studyFacts(study: StudyResult) -> str:
-    """Where the numbers of a study come from: scaling, method, acquisition."""
+    """Where the numbers of a study come from: scaling, method, acquisition. ``provenance`` has it all."""
+    from PSMATheranosticsLib.report_text import waiting
+
     activity = f"{number(study.injected_activity_mbq, 0)} MBq" if study.injected_activity_mbq is not None else ""
-    wait = f"{number(study.minutes_after_injection, 0)} min p.i." if study.minutes_after_injection is not None else ""
+    wait = f"{waiting(study.minutes_after_injection)} p.i." if study.minutes_after_injection is not None else ""
     weight = f"{number(study.weight_kg, 1)} kg" if study.weight_kg is not None else ""
     scan = ", ".join(part for part in (study.tracer or _("tracer unknown"), activity, wait, weight) if part)
     lines = [
         escape(scan),
         _("{quantity}: {method}").format(quantity=escape(study.scaling.quantity), method=escape(study.scaling.method)),
-        _("Lesions: {method}").format(
-            method=escape(study.segmentation.text) if study.segmentation is not None else _("not looked for yet")
-        ),
+        *cautions(study.scaling),
+        _("Lesions: {method}").format(method=escape(_lesionSource(study))),
     ]
     return "<br>".join(lines)
 
@@ -94,6 +96,13 @@ def totalsLine(study: StudyResult) -> str:
 def patientName(patient: Patient) -> str:
     """Name for reading, the patient ID where there is no name. DICOM parts names with ^."""
     return patient.name.replace("^", ", ", 1).replace("^", " ").strip(", ") or patient.patient_id
+
+
+def _lesionSource(study: StudyResult) -> str:
+    if study.segmentation is None:
+        return _("not looked for yet")
+    version = "" if study.segmentation.version == "automatic" else f", {study.segmentation.version}"
+    return study.segmentation.text + version
 
 
 def _confirmed(response: ResponseResult) -> str:

@@ -71,6 +71,13 @@ class CaseLogic:
                 if study.study_id in loaded:
                     scene.showLesions(case, results, study.study_id)
 
+    def showVersion(self, results: Results, studyId: int, version: str) -> None:
+        """Show a study with another version of its lesions: "automatic", "signed" or "current"."""
+        if not views.isShown(self.scene(), studyId):
+            self.showStudy(studyId, results=results)
+        with session.openStore() as case:
+            self.scene().showVersion(case, results, studyId, version)
+
     def jumpToLesion(self, results: Results, studyId: int, lesion: int) -> bool:
         """Center the views that show a study on the hottest point of a lesion; false where it has no such lesion."""
         study = results.study(studyId)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from . import cards, session, views
-from .item_table import fillTable, selectedKey, selectKey
-from .panel_rows import studyTable
+from . import cards, provenance, session, views
+from .history import logEntries
+from .item_table import Cell, fillTable, selectedKey, selectKey
+from .panel_rows import Table, historyTable, studyTable
 from .recent_cases import recentCases, rememberCase
 
 if TYPE_CHECKING:
@@ -24,12 +25,18 @@ class CasePanel:
         self._ui = ui
         self._logic = logic
         self._results: Results | None = None
-        for mode, text in ((views.FUSION, _("PET over CT")), (views.PET_ONLY, _("PET")), (views.CT_ONLY, _("CT"))):
+        self._isHistoryShown = False
+        for mode, text in (
+            (views.FUSION, _("Fused")),
+            (views.PET_ONLY, _("PET/SPECT")),
+            (views.CT_ONLY, _("CT")),
+        ):
             ui.modeComboBox.addItem(text, mode)
 
     def show(self, results: Results | None) -> None:
         """Show a case, or that none is open."""
         self._results = results
+        self._isHistoryShown = False
         self._showRecent()
         self._showCase()
         self.showStudies()
@@ -47,6 +54,7 @@ class CasePanel:
         """Show where the numbers of the selected study come from, its response and the warnings of the case."""
         results, studyId = self._results, self.selectedStudy()
         facts = response = warnings = ""
+        self._ui.provenanceCollapsibleButton.setVisible(studyId is not None)
         if results is not None and studyId is not None:
             facts = cards.studyFacts(results.study(studyId))
             found = [each for each in results.responses if each.followup_id == studyId] or results.responses[-1:]
@@ -60,6 +68,32 @@ class CasePanel:
         ):
             label.text = text
             label.setVisible(bool(text))
+        self.showFolded()
+
+    def showFolded(self) -> None:
+        """Fill the sections that are mostly closed, if they are open."""
+        results, studyId = self._results, self.selectedStudy()
+        if not self._ui.provenanceCollapsibleButton.collapsed:
+            isThere = results is not None and studyId is not None
+            self._ui.provenanceLabel.text = provenance.provenanceCard(results.study(studyId)) if isThere else ""
+        if not self._ui.historyCollapsibleButton.collapsed and not self._isHistoryShown:
+            self._isHistoryShown = True  # until the case is shown anew: another study has the same history
+            fillTable(self._ui.historyTable, *self._history())
+
+    def _history(self) -> Table:
+        from PSMATheranosticsLib.errors import CaseError
+
+        try:
+            return historyTable(logEntries() if self._results is not None else [])
+        except CaseError as error:  # a damaged journal is no reason to keep the results from being shown
+            return [_("Problem")], [("", [Cell(str(error), toolTip=str(error))])]
+
+    def provenanceText(self) -> str:
+        """How the values of the selected study were made, as plain text; "" where no study is selected."""
+        results, studyId = self._results, self.selectedStudy()
+        if results is None or studyId is None:
+            return ""
+        return provenance.provenanceText(results.study(studyId), results.patient.patient_id)
 
     def selectedStudy(self) -> int | None:
         """Study of the selected row, None where there is none."""

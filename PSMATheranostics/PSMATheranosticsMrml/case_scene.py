@@ -14,13 +14,15 @@ from . import segments, volumes
 from .panel_rows import statusColor
 
 if TYPE_CHECKING:
+    import SimpleITK as sitk
     from PSMATheranosticsLib.case_store import CaseStore
     from PSMATheranosticsLib.records import StudyRecord
     from PSMATheranosticsLib.results_model import LesionResult, Results, StudyResult
 
+CURRENT = "current"  # the version of the lesions that counts
 CASE, STUDY, ROLE = "PSMATheranostics.Case", "PSMATheranostics.Study", "PSMATheranostics.Role"
 LABELS = "PSMATheranostics.Labels"  # which stored label image a segmentation node shows
-PET, CT, OVERLAY, LESIONS = "PET", "CT", "overlay", "lesions"
+PET, CT, OVERLAY, LESIONS = "PET", "CT", "overlay", "lesions"  # PET stands for the emission image, SPECT as well
 
 UID_NAME = "DICOM"  # the name under which subject hierarchy plugins look for patient IDs and study instance UIDs
 
@@ -51,13 +53,19 @@ class CaseScene:
     def loadStudy(self, case: CaseStore, study: StudyRecord) -> None:
         """Bring the images of one study into the scene, unless they are there."""
         pet = self.node(study.study_id, PET)
-        if pet is None:
-            pet = self._addVolume(case, study, study.emission_id, PET)
-            volumes.showAsPet(pet)
-        if self.node(study.study_id, OVERLAY) is None:
-            self._mark(volumes.overlayOf(pet, f"{pet.GetName()} over CT"), study.study_id, OVERLAY)
+        if pet is None or self.node(study.study_id, OVERLAY) is None:
+            self._loadEmission(case, study, pet)
         if study.ct_id is not None and self.node(study.study_id, CT) is None:
-            volumes.showAsCt(self._addVolume(case, study, study.ct_id, CT))
+            volumes.showAsCt(self._addVolume(case, study, case.load_image(study.ct_id), CT))
+
+    def _loadEmission(self, case: CaseStore, study: StudyRecord, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        image = case.load_image(study.emission_id)
+        look = volumes.emissionLook(study.scaling, image)
+        if node is None:
+            node = self._addVolume(case, study, image, PET)
+            volumes.showAsEmission(node, look)
+        if self.node(study.study_id, OVERLAY) is None:
+            self._mark(volumes.overlayOf(node, f"{node.GetName()} over CT", look), study.study_id, OVERLAY)
 
     def showLesions(self, case: CaseStore, results: Results, studyId: int) -> slicer.vtkMRMLSegmentationNode | None:
         """Show the lesions of a loaded study as they are in the case now; None where it has none or is not loaded."""
@@ -73,11 +81,23 @@ class CaseScene:
         self._update(node, case, studyId, lesionSegments(study))
         return node
 
+    def showVersion(self, case: CaseStore, results: Results, studyId: int, version: str) -> None:
+        """Show another version of the lesions of a loaded study until ``showLesions`` shows them as they are now."""
+        node = self.showLesions(case, results, studyId)
+        if node is None or version == CURRENT:
+            return
+        labels = case.labels(studyId, version)
+        looks = {look.lesion: look for look in lesionSegments(results.study(studyId))}
+        shown = [looks.get(lesion) or _plainSegment(lesion) for lesion in segments.lesionsIn(labels)]
+        segments.setLesions(node, labels, shown)
+        node.SetAttribute(LABELS, version)
+
     def _addVolume(
-        self, case: CaseStore, study: StudyRecord, imageId: str, role: str
+        self, case: CaseStore, study: StudyRecord, image: sitk.Image, role: str
     ) -> slicer.vtkMRMLScalarVolumeNode:
         # Named by date: what is called baseline today may be called prior tomorrow.
-        node = volumes.volumeFromImage(case.load_image(imageId), f"{study.acquired:%Y-%m-%d} {role}")
+        kind = study.modality if role == PET else role
+        node = volumes.volumeFromImage(image, f"{study.acquired:%Y-%m-%d} {kind}")
         self._mark(node, study.study_id, role)
         self._place(case, study, node)
         return node
@@ -134,6 +154,11 @@ def lesionSegments(study: StudyResult) -> list[segments.LesionSegment]:
         )
         for lesion in study.lesions
     ]
+
+
+def _plainSegment(lesion: int) -> segments.LesionSegment:
+    """A lesion that does not count any more, or does not count yet."""
+    return segments.LesionSegment(lesion=lesion, name=f"Lesion {lesion}", color=statusColor(""))
 
 
 def lesionName(lesion: LesionResult) -> str:

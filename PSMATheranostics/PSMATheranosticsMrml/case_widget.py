@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import slicer
@@ -14,7 +16,7 @@ class CaseWidget:
     """Mixed in before Slicer's own base classes.
 
     A panel calls ``observeScene`` at the end of its ``setup`` and brings ``logic``, ``_runPanel``,
-    ``updateGUIFromParameterNode`` and ``_showResults``.
+    ``updateGUIFromParameterNode``, ``_showResults`` and ``_updateEnabled``.
     """
 
     logic: Any = None
@@ -65,6 +67,29 @@ class CaseWidget:
         if parameterNode is not None:
             self.addObserver(parameterNode.parameterNode, changed, self.updateGUIFromParameterNode)
             self.updateGUIFromParameterNode()
+
+    @contextmanager
+    def trying(self, told: str, waitCursor: bool = False) -> Iterator[None]:
+        """Show an error in a dialog that begins with ``told``, a locked case in the panel, where it can be unlocked."""
+        from PSMATheranosticsLib.errors import CaseLocked
+
+        with slicer.util.tryWithErrorDisplay(told, waitCursor=waitCursor):
+            try:
+                yield
+            except CaseLocked as error:
+                self._runPanel.sayLocked(f"{told} {error}")
+
+    def onRunState(self) -> None:
+        """For the run panel: a run that has ended may have changed the case, however it ended."""
+        if self._runPanel.isRunning:
+            self._updateEnabled()
+        else:
+            self.refresh()
+
+    def onHistory(self, message: str) -> None:
+        """For the history buttons: show the case after undo or redo, and say what was done."""
+        self.refresh()
+        self._runPanel.say(message)
 
     def refresh(self) -> None:
         """Read the case anew and show it."""

@@ -1,14 +1,17 @@
-"""Undo and redo of the open case: every step of the journal, whoever made it, with its name."""
+"""Undo, redo and the log of the open case: every step of the journal, whoever made it, with its name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
-import slicer
 from slicer.i18n import tr as _
 
 from . import session
+
+if TYPE_CHECKING:
+    from PSMATheranosticsLib.case_log import LogEntry
 
 
 def stepNames() -> tuple[str, str]:
@@ -18,6 +21,14 @@ def stepNames() -> tuple[str, str]:
     done = [entry.action for entry in journal if not entry.undone]
     undone = [entry.action for entry in journal if entry.undone and not entry.discarded]
     return (done[-1] if done else ""), (undone[0] if undone else "")
+
+
+def logEntries() -> list[LogEntry]:
+    """Who changed what in the open case, oldest first."""
+    from PSMATheranosticsLib.case_log import case_log
+
+    with session.openStore() as case:
+        return case_log(case)
 
 
 def undo() -> str | None:
@@ -33,11 +44,17 @@ def redo() -> str | None:
 
 
 class HistoryButtons:
-    """Binds ``undoButton`` and ``redoButton`` of ``ui``; ``onChanged`` gets what to tell the user after a step."""
+    """Binds ``undoButton`` and ``redoButton`` of ``ui``.
 
-    def __init__(self, ui: Any, onChanged: Callable[[str], None]) -> None:
+    ``onChanged`` gets what to tell the user after a step; ``trying`` is ``CaseWidget.trying``.
+    """
+
+    def __init__(
+        self, ui: Any, onChanged: Callable[[str], None], trying: Callable[..., AbstractContextManager[None]]
+    ) -> None:
         self._ui = ui
         self._onChanged = onChanged
+        self._trying = trying
         ui.undoButton.connect("clicked(bool)", lambda _checked=False: self._move(undo, _("Undone: {step}")))
         ui.redoButton.connect("clicked(bool)", lambda _checked=False: self._move(redo, _("Done again: {step}")))
 
@@ -53,10 +70,10 @@ class HistoryButtons:
             button.toolTip = name
 
     def _move(self, step: Callable[[], str | None], told: str) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The step could not be taken."), waitCursor=True):
+        with self._trying(_("The step could not be taken."), waitCursor=True):
             name = step()
             self._onChanged(told.format(step=name) if name else "")
 
 
-def _short(name: str, length: int = 28) -> str:
+def _short(name: str, length: int = 22) -> str:
     return name if len(name) <= length else name[: length - 3] + "..."

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 from .item_table import Cell
-from .tables import number
+from .tables import number, studyName
 
 if TYPE_CHECKING:
+    from PSMATheranosticsLib.case_log import LogEntry
+    from PSMATheranosticsLib.records import VersionRecord
     from PSMATheranosticsLib.results_model import LesionResult, LinkResult, Results, StudyResult, TrackCell, TrackResult
 
 Row = tuple[str, Sequence[Cell]]
 Table = tuple[list[str], list[Row]]
+
+# A case may have thousands of steps, and a table of 5,000 rows takes Qt more than half a second.
+_NEWEST_STEPS = 500
 
 
 def studyTable(results: Results | None, loaded: Collection[int]) -> Table:
@@ -24,7 +29,7 @@ def studyTable(results: Results | None, loaded: Collection[int]) -> Table:
     for study in results.studies if results is not None else ():
         totals = study.totals
         cells = [
-            Cell(study.label, toolTip=study.source),
+            Cell(studyName(study), toolTip=study.source),
             Cell(study.acquired.date().isoformat()),
             Cell("" if totals is None else str(totals.lesion_count), isNumber=True),
             Cell("" if totals is None else number(totals.psma_tv_ml, 1), isNumber=True),
@@ -36,7 +41,7 @@ def studyTable(results: Results | None, loaded: Collection[int]) -> Table:
 
 def lesionTable(study: StudyResult | None) -> Table:
     """One row per lesion of a study, keyed by its number; deleted ones are faint."""
-    headings = [_("Lesion"), _("Vol. (mL)"), _("SUVmax"), _("SUVpeak"), _("TL-PSMA"), _("Decision")]
+    headings = [_("Lesion"), _("Vol. (mL)"), _("SUVmax"), _("SUVpeak"), _("TL-PSMA"), _("State")]
     lesions: list[LesionResult] = [] if study is None else [*study.lesions, *study.rejected]
     lesions.sort(key=lambda lesion: lesion.lesion)
     return headings, [(str(lesion.lesion), _lesionCells(lesion)) for lesion in lesions]
@@ -46,7 +51,7 @@ def trackTable(results: Results | None) -> Table:
     """One row per track, keyed by its label: volume and status at each study, and how sure its weakest link is."""
     if results is None:
         return [_("Track"), _("Confidence")], []
-    headings = [_("Track"), *(study.label for study in results.studies), _("Confidence")]
+    headings = [_("Track"), *(studyName(study) for study in results.studies), _("Confidence")]
     return headings, [(track.label, _trackCells(results, track)) for track in results.tracks]
 
 
@@ -70,6 +75,47 @@ def linkTable(results: Results | None, track: str) -> Table:
     return headings, rows
 
 
+def historyTable(entries: Sequence[LogEntry]) -> Table:
+    """One row per entry of the log, the last one first, of the newest ones only; what was undone is faint."""
+    headings = [_("When"), _("Who"), _("What"), _("State")]
+    rows: list[Row] = []
+    earlier = max(len(entries) - _NEWEST_STEPS, 0)
+    for index, entry in reversed(list(enumerate(entries))[earlier:]):
+        isFaint = entry.state in ("undone", "discarded")
+        when = f"{entry.time:%Y-%m-%d %H:%M}" + (" (!)" if entry.clock_set_back else "")
+        told = _("The clock was set back before this entry.") if entry.clock_set_back else f"{entry.time:%H:%M:%S}"
+        since = _("{state} by {user}, {time}").format(
+            state=entry.state, user=entry.state_user, time=f"{entry.state_time:%Y-%m-%d %H:%M:%S}"
+        )
+        cells = [
+            Cell(when, toolTip=told, isFaint=isFaint),
+            Cell(entry.user, isFaint=isFaint),
+            Cell(entry.action, toolTip=entry.action, isFaint=isFaint),
+            Cell(entry.state if isFaint else "", toolTip=since, isFaint=isFaint),
+        ]
+        rows.append((str(index), cells))
+    if earlier:
+        told = _("{count} earlier entries: the command psma log lists them all.").format(count=earlier)
+        rows.append(("", [Cell(""), Cell(""), Cell(told, toolTip=told, isFaint=True), Cell("")]))
+    return headings, rows
+
+
+def versionTable(versions: Sequence[VersionRecord], names: Mapping[str, str]) -> Table:
+    """One row per version of a study's lesions, keyed by its place in the list; ``names`` are those people read."""
+    headings = [_("Version"), _("When"), _("Who"), _("Edits"), _("Note")]
+    rows: list[Row] = []
+    for index, version in enumerate(versions):
+        cells = [
+            Cell(names[version.version]),
+            Cell(f"{version.time.astimezone():%Y-%m-%d %H:%M}"),
+            Cell(version.user),
+            Cell(str(version.edits) if version.edits else "", isNumber=True),
+            Cell(version.note, toolTip=version.note),
+        ]
+        rows.append((str(index), cells))
+    return headings, rows
+
+
 def _lesionCells(lesion: LesionResult) -> list[Cell]:
     rejected = lesion.decision == "rejected"
     measures = lesion.measures
@@ -77,6 +123,7 @@ def _lesionCells(lesion: LesionResult) -> list[Cell]:
     decision = _("deleted") if rejected else "" if lesion.decision == "undecided" else lesion.decision
     if lesion.decision_reason:
         decision = f"{decision}: {lesion.decision_reason}"
+    state = ", ".join(part for part in (decision, "" if lesion.mask == "automatic" else lesion.mask) if part)
     return [
         Cell(name, toolTip=lesion.reason, color=None if rejected else statusColor(lesion.status), isFaint=rejected),
         *(
@@ -88,7 +135,7 @@ def _lesionCells(lesion: LesionResult) -> list[Cell]:
                 (measures.tl_psma, 1),
             )
         ),
-        Cell(decision, toolTip=decision, isFaint=rejected),
+        Cell(state, toolTip=state, isFaint=rejected),
     ]
 
 

@@ -57,6 +57,7 @@ class PsmaRun:
         self.result: dict[str, Any] | None = None
         self.errorKind = ""
         self.errorMessage = ""
+        self.errorDetails: dict[str, Any] = {}
         self._events = JsonLines()
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._stderrRest = b""
@@ -118,6 +119,7 @@ class PsmaRun:
             elif event["event"] == "error":
                 self.errorKind = str(event.get("kind", ""))
                 self.errorMessage = str(event.get("message", ""))
+                self.errorDetails = event.get("details") or {}
         return changed
 
     def _keep(self, lines: list[bytes]) -> None:

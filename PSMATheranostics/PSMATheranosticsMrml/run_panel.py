@@ -1,4 +1,4 @@
-"""The part of a panel that runs the background program: a button to start, one to cancel, a bar and a line of text."""
+"""The part of a panel that runs the background program: cancel, a bar, and a line of text with its remedy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from . import locks
 from .process import PsmaProcess
-from .process_events import CANCELLED, DONE, PsmaRun
+from .process_events import CANCELLED, DONE, FAILED, PsmaRun
 
 
 class RunPanel:
-    """Binds the widgets ``cancelButton``, ``progressBar`` and ``runMessageLabel`` of ``ui`` to a ``PsmaProcess``.
+    """Binds ``cancelButton``, ``progressBar``, ``runMessageLabel`` and ``breakLockButton`` to a ``PsmaProcess``.
 
     ``onState`` is called when a step starts and when the run has ended, however it ended: a run that was stopped or
     failed may have changed the case as well.
@@ -27,8 +28,10 @@ class RunPanel:
         self._steps: list[list[str]] = []
         self._stepCount = 1
         self._onDone: Callable[[dict[str, Any]], None] | None = None
+        self._onFailed: Callable[[PsmaRun], None] | None = None
         self.process = PsmaProcess(self._onProgress, self._onEnded)
         ui.cancelButton.connect("clicked(bool)", lambda _checked=False: self.cancel())
+        ui.breakLockButton.connect("clicked(bool)", lambda _checked=False: self._breakLock())
         ui.progressBar.setRange(0, 100)
         self.say("")
         self._show(running=False)
@@ -37,11 +40,19 @@ class RunPanel:
     def isRunning(self) -> bool:
         return self.process.isRunning
 
-    def start(self, steps: Sequence[Sequence[str]], onDone: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Run commands of ``psma`` one after the other; ``onDone`` gets the result of the last one if all succeed."""
+    def start(
+        self,
+        steps: Sequence[Sequence[str]],
+        onDone: Callable[[dict[str, Any]], None] | None = None,
+        onFailed: Callable[[PsmaRun], None] | None = None,
+    ) -> None:
+        """Run commands of ``psma`` one after the other.
+
+        ``onDone`` gets the result of the last one if all succeed, ``onFailed`` the run that failed.
+        """
         self._steps = [list(step) for step in steps]
         self._stepCount = len(self._steps)
-        self._onDone = onDone
+        self._onDone, self._onFailed = onDone, onFailed
         self._ui.progressBar.setValue(0)
         self.say(_("Starting..."))
         self._next()
@@ -63,10 +74,16 @@ class RunPanel:
         self._write(escape(message), "")
 
     def sayError(self, message: str) -> None:
-        """Show what went wrong; the details go to the log."""
-        first, _blank, details = message.partition("\n\n")
-        self._write(f"<b>{escape(first)}</b>", details)
+        """Show what went wrong, the first sentence in bold; the details go to the log."""
+        text, _blank, details = message.partition("\n\n")
+        first, stop, rest = text.partition(". ")
+        self._write(f"<b>{escape(first + stop.strip())}</b> {escape(rest)}".strip(), details)
         logging.error(message)
+
+    def sayLocked(self, message: str) -> None:
+        """Show who keeps the case locked, and offer to break the lock."""
+        self.sayError(message)
+        self._ui.breakLockButton.setVisible(True)
 
     def _next(self) -> None:
         self.process.start(self._steps.pop(0))
@@ -88,9 +105,13 @@ class RunPanel:
             self.say(_("Done."))
         elif run.state == CANCELLED:
             self.say(_("Stopped. What was finished is kept."))
+        elif run.errorDetails.get("locked"):
+            self.sayLocked(run.errorMessage)
         else:
             self.sayError(run.errorMessage)
         self._onState()
+        if run.state == FAILED and self._onFailed is not None:
+            self._onFailed(run)
         if run.state == DONE and self._onDone is not None:
             with slicer.util.tryWithErrorDisplay(_("The results cannot be shown."), waitCursor=True):
                 self._onDone(run.result or {})
@@ -99,6 +120,14 @@ class RunPanel:
         self._ui.runMessageLabel.text = richText
         self._ui.runMessageLabel.toolTip = toolTip
         self._ui.runMessageLabel.setVisible(bool(richText))
+        self._ui.breakLockButton.setVisible(False)
+
+    def _breakLock(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The lock cannot be broken.")):
+            told = locks.breakLock()
+            if told:
+                self.say(told)
+                self._onState()
 
     def _show(self, running: bool) -> None:
         self._ui.cancelButton.enabled = running

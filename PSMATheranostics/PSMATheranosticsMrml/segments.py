@@ -108,6 +108,14 @@ def shownLesions(node: slicer.vtkMRMLSegmentationNode) -> list[int]:
     return [number for each in ids if (number := lesionNumber(each)) is not None]
 
 
+def lesionsIn(labels: sitk.Image) -> list[int]:
+    """Numbers of the lesions of a label image."""
+    import numpy as np
+    import SimpleITK as sitk
+
+    return [int(value) for value in np.unique(sitk.GetArrayViewFromImage(labels)) if value]
+
+
 def labelsFromSegmentation(node: slicer.vtkMRMLSegmentationNode) -> sitk.Image | None:
     """The lesions of ``node`` as a label image (uint16) on their grid, None where it shows none.
 

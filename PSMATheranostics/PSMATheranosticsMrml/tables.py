@@ -26,7 +26,7 @@ def updateTotals(results: Results) -> slicer.vtkMRMLTableNode:
     _fill(
         node,
         [
-            (_("Study"), [study.label for study, _totals in rows]),
+            (_("Study"), [studyName(study) for study, _totals in rows]),
             (_("Lesions"), [total.lesion_count for _study, total in rows]),
             (volumeColumn(), [round(total.psma_tv_ml, 2) for _study, total in rows]),
             (_("Change (%)"), [_change(study) for study, _totals in rows]),
@@ -46,9 +46,9 @@ def updateTracks(results: Results) -> slicer.vtkMRMLTableNode:
     for index, study in enumerate(results.studies):
         cells = [track.cells[index] for track in results.tracks]
         columns += [
-            (_("{study} (mL)").format(study=study.label), [number(cell.volume_ml, 2) for cell in cells]),
-            (_("{study} SUVmax").format(study=study.label), [number(cell.suv_max, 1) for cell in cells]),
-            (_("{study} status").format(study=study.label), [cell.status for cell in cells]),
+            (_("{study} (mL)").format(study=studyName(study)), [number(cell.volume_ml, 2) for cell in cells]),
+            (_("{study} SUVmax").format(study=studyName(study)), [number(cell.suv_max, 1) for cell in cells]),
+            (_("{study} status").format(study=studyName(study)), [cell.status for cell in cells]),
         ]
     columns.append((_("From"), [", ".join(track.parents) for track in results.tracks]))
     node = _resultNode("vtkMRMLTableNode", TRACKS, _("PSMA lesions over time"))
@@ -92,6 +92,12 @@ def daysColumn() -> str:
 def volumeColumn() -> str:
     """Heading of the total tumor volume."""
     return _("PSMA-TV (mL)")
+
+
+def studyName(study: StudyResult) -> str:
+    """The label of a study, with its modality where that is not PET and the label does not say it."""
+    named = study.modality == "PET" or study.label.startswith(study.modality)
+    return study.label if named else f"{study.label} ({study.modality})"
 
 
 def number(value: float | None, decimals: int) -> str:

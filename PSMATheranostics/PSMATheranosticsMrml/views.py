@@ -16,7 +16,6 @@ STUDY_LAYOUT, COMPARE_LAYOUT = 57101, 57102  # layout ids above 100 are free for
 MIP, AXIAL, CORONAL = "Mip", "Axial", "Coronal"
 SLOTS = (1, 2)
 FUSION, PET_ONLY, CT_ONLY = "fusion", "PET", "CT"
-MODES = (FUSION, PET_ONLY, CT_ONLY)
 
 MIP_THICKNESS_MM = 500.0  # more than any body is deep
 FUSION_OPACITY = 0.5

@@ -5,6 +5,7 @@ The one place where SimpleITK's LPS becomes MRML's RAS and back.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import slicer
@@ -14,9 +15,11 @@ from slicer.i18n import tr as _
 if TYPE_CHECKING:
     import numpy as np
     import SimpleITK as sitk
+    from PSMATheranosticsLib.study import Scaling
 
-PET_WINDOW_SUV = (0.0, 15.0)
+WINDOW_TOP_SUV = 15.0
 OVERLAY_FROM_SUV = 2.0  # below it the overlay is transparent: blood pool and noise would only darken the CT
+WINDOW_TOP_PERCENTILE = 99.9  # of an image without SUV: the brightest organs, not single hot voxels at its edge
 CT_SOFT_TISSUE_HU = (-160.0, 240.0)  # level 40, window 400
 
 PET_COLOR = "vtkMRMLColorTableNodeInvertedGrey"
@@ -28,10 +31,44 @@ SUVBW_CODES = (
     ("126401", "DCM", "SUVbw"),
     ("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight"),
 )
+ACTIVITY_CODES = (
+    ("110821", "DCM", "Nuclear Medicine Tomographic Activity"),
+    ("Bq/ml", "UCUM", "Becquerels/milliliter"),
+)
 CT_CODES = (
     ("112031", "DCM", "Attenuation Coefficient"),
     ("[hnsf'U]", "UCUM", "Hounsfield unit"),
 )
+
+
+@dataclass(frozen=True)
+class EmissionLook:
+    """How an emission image is shown first: codes of its quantity and unit, top of the window, start of the overlay."""
+
+    codes: tuple[tuple[str, str, str], tuple[str, str, str]]
+    top: float
+    overlayFrom: float
+
+
+def emissionLook(scaling: Scaling, image: sitk.Image) -> EmissionLook:
+    """SUVbw from 0 to 15; Bq/mL over the same range of SUV where that is known, so that studies can be compared.
+
+    An activity image without a factor to SUV gets a window from its own values.
+    """
+    if scaling.quantity == "SUVbw":
+        return EmissionLook(SUVBW_CODES, WINDOW_TOP_SUV, OVERLAY_FROM_SUV)
+    if scaling.suv_factor is not None:
+        unit = 1.0 / scaling.suv_factor
+    else:
+        unit = _highPercentile(image) / WINDOW_TOP_SUV or 1.0  # an empty image has no brightest values
+    return EmissionLook(ACTIVITY_CODES, WINDOW_TOP_SUV * unit, OVERLAY_FROM_SUV * unit)
+
+
+def _highPercentile(image: sitk.Image) -> float:
+    import numpy as np
+    import SimpleITK as sitk
+
+    return float(np.percentile(sitk.GetArrayViewFromImage(image), WINDOW_TOP_PERCENTILE))
 
 
 def ijkToRasMatrix(image: sitk.Image) -> vtk.vtkMatrix4x4:
@@ -89,19 +126,19 @@ def imageFromVolume(node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:
     return imageFromArray(slicer.util.arrayFromVolume(node), matrix)
 
 
-def showAsPet(node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """SUVbw in inverted grey, window 0 to 15."""
-    _setQuantity(node, *SUVBW_CODES)
-    _setDisplay(node, PET_COLOR, PET_WINDOW_SUV)
+def showAsEmission(node: slicer.vtkMRMLScalarVolumeNode, look: EmissionLook) -> None:
+    """PET or SPECT in inverted grey."""
+    _setQuantity(node, *look.codes)
+    _setDisplay(node, PET_COLOR, (0.0, look.top))
 
 
-def showAsOverlay(node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """SUVbw in the colors that are laid over a CT, the lowest values transparent."""
-    _setQuantity(node, *SUVBW_CODES)
-    _setDisplay(node, OVERLAY_COLOR, PET_WINDOW_SUV)
+def showAsOverlay(node: slicer.vtkMRMLScalarVolumeNode, look: EmissionLook) -> None:
+    """PET or SPECT in the colors that are laid over a CT, the lowest values transparent."""
+    _setQuantity(node, *look.codes)
+    _setDisplay(node, OVERLAY_COLOR, (0.0, look.top))
     display = node.GetDisplayNode()
     display.SetAutoThreshold(False)
-    display.SetLowerThreshold(OVERLAY_FROM_SUV)
+    display.SetLowerThreshold(look.overlayFrom)
     display.SetUpperThreshold(vtk.VTK_FLOAT_MAX)
     display.SetApplyThreshold(True)
 
@@ -112,7 +149,9 @@ def showAsCt(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     _setDisplay(node, CT_COLOR, CT_SOFT_TISSUE_HU)
 
 
-def overlayOf(pet: slicer.vtkMRMLScalarVolumeNode, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+def overlayOf(
+    emission: slicer.vtkMRMLScalarVolumeNode, name: str, look: EmissionLook
+) -> slicer.vtkMRMLScalarVolumeNode:
     """A second node on the same voxels, without a copy: a PET can be grey in one view and hot over CT in another.
 
     It stays out of selectors and saved scenes: it can be made again at any time.
@@ -121,10 +160,10 @@ def overlayOf(pet: slicer.vtkMRMLScalarVolumeNode, name: str) -> slicer.vtkMRMLS
     node.SetHideFromEditors(True)
     node.SetSaveWithScene(False)
     matrix = vtk.vtkMatrix4x4()
-    pet.GetIJKToRASMatrix(matrix)
+    emission.GetIJKToRASMatrix(matrix)
     node.SetIJKToRASMatrix(matrix)
-    node.SetAndObserveImageData(pet.GetImageData())
-    showAsOverlay(node)
+    node.SetAndObserveImageData(emission.GetImageData())
+    showAsOverlay(node, look)
     return node
 
 

@@ -71,6 +71,29 @@ def test_loading_twice_adds_nothing(logic, scene):
     assert scene.GetNumberOfNodes() == nodes
 
 
+def test_a_spect_is_named_so_and_shown_in_bq_per_ml(logic, case_folder):
+    from PSMATheranosticsMrml.case_scene import OVERLAY, PET
+    from spect_case import HOT_BQ_PER_ML, add_spect
+
+    study = add_spect(case_folder)
+    logic.loadStudies([study])
+    node = logic.scene().node(study, PET)
+    assert node.GetName() == "2026-04-12 SPECT"
+    for each in (node, logic.scene().node(study, OVERLAY)):
+        assert each.GetVoxelValueUnits().GetCodeMeaning() == "Becquerels/milliliter"
+        assert each.GetDisplayNode().GetWindowLevelMax() == HOT_BQ_PER_ML
+
+
+def test_tables_name_a_spect_and_show_no_suv_where_it_has_no_lesions(logic, case_folder):
+    from spect_case import add_spect
+
+    add_spect(case_folder)
+    totals, tracks = logic.updateTables(logic.results())
+    assert totals.GetNumberOfRows() == 2  # studies with lesions
+    headings = [tracks.GetColumnName(index) for index in range(tracks.GetNumberOfColumns())]
+    assert any("SPECT 1" in heading for heading in headings)
+
+
 def test_studies_of_another_case_are_not_taken_for_this_one(logic, tmp_path):
     from PSMATheranosticsMrml.case_scene import PET, CaseScene
 

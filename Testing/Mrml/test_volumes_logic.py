@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -73,17 +75,59 @@ def test_a_volume_under_a_transform_is_refused(scene):
         imageFromVolume(node)
 
 
+def scaling(quantity: str, suv_factor: float | None = None) -> Any:
+    from PSMATheranosticsLib.study import Scaling
+
+    return Scaling(quantity, 1.0, "synthetic", suv_factor=suv_factor)
+
+
 def test_pet_is_inverted_grey_from_0_to_15_suv_and_says_its_unit(scene):
-    from PSMATheranosticsMrml.volumes import showAsPet, volumeFromImage
+    from PSMATheranosticsMrml.volumes import emissionLook, showAsEmission, volumeFromImage
 
     node = volumeFromImage(image(), "PET")
-    showAsPet(node)
+    showAsEmission(node, emissionLook(scaling("SUVbw"), image()))
     display = node.GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0.0, 15.0)
     assert not display.GetAutoWindowLevel()
     assert display.GetColorNode().GetName() == "InvertedGrey"
     assert node.GetVoxelValueQuantity().GetCodeMeaning() == "SUVbw"
     assert node.GetVoxelValueUnits().GetCodeValue() == "g/ml{SUVbw}"
+
+
+def test_spect_says_bq_per_ml_and_never_suv(scene):
+    from PSMATheranosticsMrml.volumes import emissionLook, showAsEmission, volumeFromImage
+
+    node = volumeFromImage(image(), "SPECT")
+    showAsEmission(node, emissionLook(scaling("Bq/mL"), image()))
+    assert node.GetVoxelValueUnits().GetCodeValue() == "Bq/ml"
+    assert "SUV" not in node.GetVoxelValueUnits().GetCodeMeaning()
+    assert node.GetVoxelValueQuantity().GetCodeMeaning() == "Nuclear Medicine Tomographic Activity"
+
+
+def test_spect_with_a_factor_to_suv_has_the_same_window_in_suv_as_pet(slicer_core):
+    from PSMATheranosticsMrml.volumes import emissionLook
+
+    look = emissionLook(scaling("Bq/mL", suv_factor=2e-5), image())
+    assert look.top == pytest.approx(15.0 / 2e-5)
+    assert look.overlayFrom == pytest.approx(2.0 / 2e-5)
+
+
+def test_spect_without_a_factor_gets_its_window_from_its_own_values(slicer_core):
+    from PSMATheranosticsMrml.volumes import emissionLook
+
+    values = np.zeros((20, 20, 20), np.float32)
+    values[:4] = 5e5  # an organ, well above a thousandth of the voxels
+    values[10, 10, 10] = 1e9  # one hot voxel
+    look = emissionLook(scaling("Bq/mL"), sitk.GetImageFromArray(values))
+    assert look.top == pytest.approx(5e5)
+    assert 0 < look.overlayFrom < look.top
+
+
+def test_an_empty_spect_still_has_a_window(slicer_core):
+    from PSMATheranosticsMrml.volumes import emissionLook
+
+    look = emissionLook(scaling("Bq/mL"), sitk.GetImageFromArray(np.zeros((4, 4, 4), np.float32)))
+    assert look.top > 0
 
 
 def test_ct_is_grey_in_a_soft_tissue_window_and_in_hounsfield_units(scene):
@@ -98,10 +142,10 @@ def test_ct_is_grey_in_a_soft_tissue_window_and_in_hounsfield_units(scene):
 
 
 def test_overlay_shares_the_voxels_of_its_pet_and_stays_out_of_lists_and_saved_scenes(scene):
-    from PSMATheranosticsMrml.volumes import overlayOf, volumeFromImage
+    from PSMATheranosticsMrml.volumes import emissionLook, overlayOf, volumeFromImage
 
     pet = volumeFromImage(image(OBLIQUE), "PET")
-    overlay = overlayOf(pet, "PET over CT")
+    overlay = overlayOf(pet, "PET over CT", emissionLook(scaling("SUVbw"), image()))
     assert overlay.GetImageData() is pet.GetImageData()
     matrices = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
     pet.GetIJKToRASMatrix(matrices[0])

@@ -1,12 +1,14 @@
 """Host tests of the modules' panels. Run as `pytest Testing/Widgets`, in a process of its own.
 
 Fixtures: `host` (the package slicer_host, started), `load_module("PSMASegment")`, `make_widget("PSMASegment")` (panel
-after `setup`; unloaded, and the scene emptied, after the test) and `heartbeat` (longest gap of the event loop).
+after `setup`; unloaded, and the scene emptied, after the test), `made_case` and `case_folder` (the case of the
+self-tests, and a copy that a test may change) and `heartbeat` (longest gap of the event loop).
 """
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +76,18 @@ def make_widget(host: Any, load_module: Callable[[str], ModuleType]) -> Iterator
     mrml_app.close_scene()  # with the panels still there, as a user does it
     for widget in reversed(made):
         host.remove_widget(widget)
+
+
+@pytest.fixture(scope="session")
+def made_case(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from panel_case import make_case
+
+    return make_case(tmp_path_factory.mktemp("case"))
+
+
+@pytest.fixture
+def case_folder(made_case: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made_case, tmp_path / "case"))
 
 
 @pytest.fixture

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from panel_case import column, make_case, run_instead, select, slice_offset
+from panel_case import column, run_instead, select, slice_offset
 
 BASELINE, FOLLOW_UP = 1, 2
 
 
-@pytest.fixture(scope="module")
-def made_case(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_case(tmp_path_factory.mktemp("case"))
-
-
 @pytest.fixture
-def widget(make_widget: Any, made_case: Path, tmp_path: Path) -> Any:
+def widget(make_widget: Any, case_folder: Path) -> Any:
     """The panel, entered, with a case open and its baseline study chosen."""
     from PSMATheranosticsMrml import session
 
-    session.setCaseFolder(Path(shutil.copytree(made_case, tmp_path / "case")))
+    session.setCaseFolder(case_folder)
     made = make_widget("PSMASegment")
     made.parent.enter()
     choose_study(made, BASELINE)
@@ -100,6 +94,107 @@ def test_the_projection_stays_where_it_is_when_a_lesion_is_clicked(widget):
     assert slice_offset("PSMA1Mip") == before
 
 
+def test_on_spect_lesions_are_taken_from_a_file_and_not_looked_for(widget):
+    from PSMATheranosticsMrml import session
+    from spect_case import add_spect
+
+    study = add_spect(session.caseFolder())
+    widget.refresh()
+    choose_study(widget, study)
+    assert "SPECT 1" in widget.ui.studyComboBox.currentText
+    assert not widget.ui.runButton.enabled
+    assert "from a file" in widget.ui.runButton.toolTip
+    assert widget.ui.fromFileButton.enabled
+
+
+def test_lesions_are_taken_from_a_label_image_made_elsewhere(host, widget, tmp_path):
+    """The real program: the labels of the study itself, with one lesion less."""
+    import SimpleITK as sitk
+    from PSMATheranosticsMrml import session
+
+    with session.openStore() as case:
+        labels = case.labels(BASELINE)
+    sitk.WriteImage(sitk.Mask(labels, labels == 2), str(tmp_path / "elsewhere.nrrd"))
+    host.dialogs.expect("Lesions of Baseline", str(tmp_path / "elsewhere.nrrd"))
+    widget.ui.fromFileButton.click()
+    assert not widget.ui.fromFileButton.enabled
+    host.wait_until(lambda: not widget._runPanel.isRunning, timeout_s=60)
+    assert widget.ui.runMessageLabel.text == "Done."
+    assert widget.ui.lesionTable.rowCount == 1
+    assert widget.logic.results().study(BASELINE).segmentation.method == "imported"
+    assert widget.ui.versionsCollapsibleButton.text == "Versions: imported, not signed"
+    widget.ui.undoButton.click()
+    assert widget.ui.lesionTable.rowCount == 2
+
+
+def structure_set(path: Path, *names: str) -> Path:
+    """The header of an RTSTRUCT with regions of these names."""
+    from dicom_maker import save
+    from pydicom.dataset import Dataset
+    from pydicom.uid import RTStructureSetStorage, generate_uid
+
+    structures = Dataset()
+    structures.SOPClassUID, structures.SOPInstanceUID = RTStructureSetStorage, generate_uid()
+    structures.StructureSetROISequence = []
+    for name in names:
+        item = Dataset()
+        item.ROIName = name
+        structures.StructureSetROISequence.append(item)
+    return save(path, structures)
+
+
+def test_regions_of_a_structure_set_are_chosen_by_name(host, widget, monkeypatch, tmp_path):
+    import json
+
+    import qt
+
+    def leave_the_body_out(dialog: Any) -> int:
+        dialog.findChild(qt.QListWidget).item(1).setCheckState(qt.Qt.Unchecked)
+        return 1
+
+    noted = tmp_path / "arguments.json"
+    run_instead(monkeypatch, tmp_path, f"json.dump(sys.argv[1:], open({str(noted)!r}, 'w'))\nsay(event='done')\n")
+    file = structure_set(tmp_path / "structures.dcm", "GTV 1", "BODY", "-GTV 2")
+    host.dialogs.expect("Lesions of Baseline", str(file))
+    host.dialogs.expect("leave out organs", leave_the_body_out)
+    widget.ui.fromFileButton.click()
+    host.wait_until(lambda: not widget._runPanel.isRunning)
+    arguments = json.loads(noted.read_text())
+    assert arguments[arguments.index("--from") :] == ["--from", str(file), "--name=GTV 1", "--name=-GTV 2"]
+
+
+def test_one_region_with_all_lesions_can_be_taken_apart(host, widget, monkeypatch, tmp_path):
+    import json
+
+    import qt
+
+    def take_apart(dialog: Any) -> int:
+        dialog.findChild(qt.QCheckBox).checked = True
+        return 1
+
+    noted = tmp_path / "arguments.json"
+    run_instead(monkeypatch, tmp_path, f"json.dump(sys.argv[1:], open({str(noted)!r}, 'w'))\nsay(event='done')\n")
+    host.dialogs.expect("Lesions of Baseline", str(structure_set(tmp_path / "structures.dcm", "All lesions")))
+    host.dialogs.expect("Lesions in the file", take_apart)
+    widget.ui.fromFileButton.click()
+    host.wait_until(lambda: not widget._runPanel.isRunning)
+    assert json.loads(noted.read_text())[-2:] == ["--name=All lesions", "--split"]
+
+
+def test_choosing_no_region_starts_nothing(host, widget, tmp_path):
+    file = structure_set(tmp_path / "structures.dcm", "GTV 1", "BODY")
+    host.dialogs.expect("Lesions of Baseline", str(file))
+    host.dialogs.expect("Lesions in the file", 0)
+    widget.ui.fromFileButton.click()
+    assert not widget._runPanel.isRunning
+
+
+def test_a_dismissed_file_dialog_starts_nothing(host, widget):
+    host.dialogs.expect("Lesions of Baseline", "")
+    widget.ui.fromFileButton.click()
+    assert not widget._runPanel.isRunning
+
+
 def test_delete_takes_a_lesion_out_of_views_and_totals_and_keeps_the_reason(widget):
     before = widget.logic.results().study(BASELINE)
     select(widget.ui.lesionTable, "1")
@@ -135,6 +230,95 @@ def test_undo_and_redo_name_their_step_and_take_it(widget):
     assert "Undone: Reject lesion 1 of Baseline" in widget.ui.runMessageLabel.text
     widget.ui.redoButton.click()
     assert shown_lesions(widget) == [2]
+
+
+def sign(host: Any, widget: Any, note: str) -> None:
+    def answer(dialog: Any) -> int:
+        dialog.setTextValue(note)
+        return 1
+
+    host.dialogs.expect("Sign the lesions", answer)
+    widget.ui.signButton.click()
+
+
+def test_signing_keeps_who_when_and_why(host, widget):
+    ui = widget.ui
+    assert column(ui.versionTable, 0) == ["automatic"]
+    assert "not signed" in ui.versionsCollapsibleButton.text
+    sign(host, widget, "Read with Dr. Y")
+    assert column(ui.versionTable, 0) == ["automatic", "signed"]
+    assert column(ui.versionTable, 4) == ["", "Read with Dr. Y"]
+    assert column(ui.versionTable, 2)[1]
+    assert ui.versionsCollapsibleButton.text == "Versions: signed"
+    assert "Sign the lesions of Baseline" in ui.undoButton.toolTip
+
+
+def test_a_change_after_signing_is_told(host, widget):
+    sign(host, widget, "")
+    select(widget.ui.lesionTable, "1")
+    widget.ui.deleteButton.click()
+    assert "changed since it was signed" in widget.ui.versionsCollapsibleButton.text
+    widget.ui.undoButton.click()
+    assert widget.ui.versionsCollapsibleButton.text == "Versions: signed"
+
+
+def test_signing_can_be_thought_better_of(host, widget):
+    host.dialogs.expect("Sign the lesions", 0)
+    widget.ui.signButton.click()
+    assert column(widget.ui.versionTable, 0) == ["automatic"]
+
+
+def test_an_earlier_version_is_shown_and_left_again(host, widget):
+    ui = widget.ui
+    select(ui.lesionTable, "1")
+    ui.deleteButton.click()
+    sign(host, widget, "")
+    assert shown_lesions(widget) == [2]
+    select(ui.versionTable, "0")
+    ui.showVersionButton.click()
+    assert shown_lesions(widget) == [1, 2]  # the automatic version
+    assert "the automatic version" in ui.versionLabel.text
+    assert not ui.versionLabel.isHidden()
+    assert not ui.signButton.enabled  # what is signed is what counts, and that is not what is seen
+    ui.showCurrentButton.click()
+    assert shown_lesions(widget) == [2]
+    assert ui.versionLabel.isHidden()
+    assert ui.signButton.enabled
+
+
+def test_a_change_brings_the_views_back_to_what_counts(widget):
+    ui = widget.ui
+    select(ui.lesionTable, "1")
+    ui.deleteButton.click()
+    select(ui.versionTable, "0")
+    ui.showVersionButton.click()
+    ui.undoButton.click()
+    ui.redoButton.click()
+    assert shown_lesions(widget) == [2]
+    assert ui.versionLabel.isHidden()
+
+
+def test_an_edited_mask_is_a_corrected_version_and_its_lesion_says_so(widget):
+    import numpy as np
+    import SimpleITK as sitk
+    from PSMATheranosticsLib.mask_edit import MaskEdit
+    from PSMATheranosticsMrml import session
+
+    with session.openStore(write=True) as case:
+        labels = sitk.GetArrayFromImage(case.labels(BASELINE))
+        start = tuple(int(axis[0]) for axis in np.nonzero(labels == 1))
+        case.edit_mask(BASELINE, MaskEdit(start, np.zeros((1, 1, 1), np.uint16)), "Take a voxel off")
+    widget.refresh()
+    assert column(widget.ui.versionTable, 0) == ["automatic", "corrected"]
+    assert column(widget.ui.lesionTable, 5) == ["corrected", ""]
+    assert widget.ui.versionsCollapsibleButton.text == "Versions: corrected, not signed"
+
+
+def test_without_lesions_there_is_nothing_to_sign(make_widget):
+    widget = make_widget("PSMASegment")
+    widget.parent.enter()
+    assert not widget.ui.signButton.enabled
+    assert widget.ui.versionsCollapsibleButton.text == "Versions and signature"
 
 
 def test_run_finds_lesions_with_the_chosen_settings_and_shows_them(host, widget):
@@ -177,15 +361,15 @@ def test_cancel_keeps_the_lesions_found_before(host, widget, monkeypatch, tmp_pa
     assert widget.ui.runButton.enabled
 
 
-def test_a_case_that_another_program_writes_to_is_an_error_that_says_so(host, widget):
-    from PSMATheranosticsLib.errors import CaseError
+def test_a_case_that_another_program_writes_to_is_left_as_it_is_and_the_panel_says_so(widget):
     from PSMATheranosticsMrml import session
 
     with session.openStore(write=True):
         select(widget.ui.lesionTable, "1")
-        host.dialogs.expect("cannot be deleted.*being changed by")
-        with host.errors.expected(CaseError):
-            widget.ui.deleteButton.click()
+        widget.ui.deleteButton.click()
+    assert "cannot be deleted." in widget.ui.runMessageLabel.text
+    assert "being changed by" in widget.ui.runMessageLabel.text
+    assert not widget.ui.breakLockButton.isHidden()
     assert shown_lesions(widget) == [1, 2]
 
 

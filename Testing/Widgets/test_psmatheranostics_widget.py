@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from panel_case import column, make_case, run_instead, select
+from panel_case import column, run_instead, select
 from small_case import write_studies
 
 BASELINE, FOLLOW_UP = 1, 2
-
-
-@pytest.fixture(scope="module")
-def made_case(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_case(tmp_path_factory.mktemp("case"))
-
-
-@pytest.fixture
-def case_folder(made_case: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made_case, tmp_path / "case"))
 
 
 @pytest.fixture
@@ -251,6 +240,13 @@ def test_recompute_runs_its_steps_and_shows_the_end(host, widget, monkeypatch, t
     widget.ui.recomputeButton.click()
     host.wait_until(lambda: not widget._runPanel.isRunning)
     assert widget.ui.runMessageLabel.text == "Done."
+
+
+def test_recompute_looks_for_no_lesions_on_spect(widget, case_folder):
+    from spect_case import add_spect
+
+    add_spect(case_folder)
+    assert [step[0] for step in widget.logic.recomputeSteps()] == ["track", "report"]
 
 
 def test_what_a_stopped_run_had_changed_is_shown(host, widget, case_folder, monkeypatch, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,12 @@ from panel_case import column, make_case, run_instead, select, slice_offset
 BASELINE, FOLLOW_UP = 1, 2
 
 
-@pytest.fixture(scope="module")
-def made_case(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_case(tmp_path_factory.mktemp("case"))
-
-
 @pytest.fixture
-def widget(make_widget: Any, made_case: Path, tmp_path: Path) -> Any:
+def widget(make_widget: Any, case_folder: Path) -> Any:
     """The panel, entered, with a followed case open."""
     from PSMATheranosticsMrml import session
 
-    session.setCaseFolder(Path(shutil.copytree(made_case, tmp_path / "case")))
+    session.setCaseFolder(case_folder)
     made = make_widget("PSMATracking")
     made.parent.enter()
     return made
@@ -141,6 +135,19 @@ def test_run_matches_the_lesions_of_a_case(host, make_widget, tmp_path):
     host.wait_until(lambda: not widget._runPanel.isRunning, timeout_s=60)
     assert widget.ui.runMessageLabel.text == "Done."
     assert column(widget.ui.trackTable, 0) == ["L01", "L02", "L03"]
+
+
+def test_a_spect_without_lesions_is_no_hindrance_to_following_and_is_named_in_the_table(widget):
+    from PSMATheranosticsMrml import session
+    from spect_case import add_spect
+
+    add_spect(session.caseFolder())
+    widget.refresh()
+    assert widget.ui.runButton.enabled
+    headings = [widget.ui.trackTable.horizontalHeaderItem(at).text() for at in range(widget.ui.trackTable.columnCount)]
+    assert headings[:4] == ["Track", "Baseline", "Follow-up 1", "SPECT 1"]
+    for track in ("L01", "L02", "L03"):
+        select(widget.ui.trackTable, track)  # shows the lesion; the SPECT is not registered to the baseline
 
 
 def test_cancel_keeps_the_tracks_found_before(host, widget, monkeypatch, tmp_path):

@@ -19,8 +19,12 @@ def panel(host: Any):
     import qt
     from PSMATheranosticsMrml.run_panel import RunPanel
 
-    names = ("cancelButton", "progressBar", "runMessageLabel")
-    ui = SimpleNamespace(**dict(zip(names, (qt.QPushButton(), qt.QProgressBar(), qt.QLabel()), strict=True)))
+    ui = SimpleNamespace(
+        cancelButton=qt.QPushButton(),
+        progressBar=qt.QProgressBar(),
+        runMessageLabel=qt.QLabel(),
+        breakLockButton=qt.QPushButton(),
+    )
     states: list[bool] = []
     made = RunPanel(ui, lambda: states.append(made.isRunning))
     made.ui, made.states, made.done = ui, states, []
