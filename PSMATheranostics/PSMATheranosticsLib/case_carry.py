@@ -6,11 +6,9 @@ gone is kept and applies again as soon as a later segmentation brings the lesion
 
 from __future__ import annotations
 
-import json
-
 from .case_database import Database
 from .case_labels import LabelStates
-from .case_rows import to_json
+from .case_rows import from_json, to_json
 from .case_schema import image_of
 from .journal import Change
 from .lesion_overlap import LesionOverlap, lesion_overlap
@@ -67,7 +65,7 @@ def drop_lesions(database: Database, change: Change, study_id: int, lesions: lis
             named = {f"{end}_id": study_id, f"{end}_lesion": lesion}
             change.update("link_decisions", named, {f"{end}_lesion": None})
             for row in database.rows(f"SELECT * FROM matchings WHERE {end}_id = ?", (study_id,)):
-                left = [number for number in json.loads(row[f"not_imaged_{end}"]) if number != lesion]
+                left = [number for number in from_json(row[f"not_imaged_{end}"]) if number != lesion]
                 key = {name: row[name] for name in ("baseline_id", "followup_id")}
                 change.update("matchings", key, {f"not_imaged_{end}": to_json(left)})
         change.delete("track_studies", {"study_id": study_id, "lesion": lesion})
@@ -83,7 +81,7 @@ def _drop_empty_tracks(database: Database, change: Change) -> None:
         change.delete("track_studies", {"number": number})
         change.delete("tracks", {"number": number})
     for row in database.rows("SELECT number, parents FROM tracks") if gone else ():
-        left = [number for number in json.loads(row["parents"]) if number not in gone]
+        left = [number for number in from_json(row["parents"]) if number not in gone]
         change.update("tracks", {"number": row["number"]}, {"parents": to_json(left)})
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from datetime import datetime
 
 from .case_carry import LesionHistory
 from .case_database import readable
 from .case_lesions import CaseLesions
-from .case_rows import now
+from .case_rows import from_json, now
 from .case_schema import image_of
 from .errors import CaseError, InputError
 from .records import LESION_DECISIONS, OrphanedDecision
@@ -112,7 +111,7 @@ class CaseDecisions(CaseLesions):
         if image_of(state) == automatic:
             return lesion not in {item["lesion"] for item in present}
         heirs = set(history.overlap(state, automatic).heirs(lesion))
-        return bool(heirs) and heirs.isdisjoint(number for item in present for number in json.loads(item["sources"]))
+        return bool(heirs) and heirs.isdisjoint(number for item in present for number in from_json(item["sources"]))
 
 
 @readable()

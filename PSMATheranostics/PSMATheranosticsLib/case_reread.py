@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from PSMASegmentLib.measure import measure_lesions
 
-from .case_rows import lesion_row, study_row, to_json
+from .case_rows import from_json, lesion_row, study_row, to_json
 from .case_versions import CaseVersions
 from .journal import Change
 from .progress import Progress
@@ -60,7 +58,7 @@ class CaseReread(CaseVersions):
             row = lesion_row(stored.study_id, LesionInput(measures), None)
             key = {"study_id": stored.study_id, "lesion": measures.lesion}
             change.update("lesions", key, {name: row[name] for name in row if name not in _NOT_MEASURED})
-        provenance = json.loads(segmentation["provenance"])
+        provenance = from_json(segmentation["provenance"])
         if provenance.pop("request", None) is not None:  # masks that follow from SUVs; the next search is not skipped
             provenance["warnings"] = [*provenance.get("warnings", []), FOUND_BEFORE]
             change.update("segmentations", {"study_id": stored.study_id}, {"provenance": to_json(provenance)})

@@ -43,6 +43,12 @@ def to_json(value: Any) -> str:
         ) from error
 
 
+@readable()
+def from_json(text: str) -> Any:
+    """The value of a JSON text of a row. Raises CaseDamaged where it is none."""
+    return json.loads(text)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()

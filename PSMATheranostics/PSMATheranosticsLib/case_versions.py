@@ -12,7 +12,7 @@ from .case_database import readable
 from .case_edits import CaseEdits
 from .case_labels import without
 from .case_lesions import LESIONS
-from .case_rows import lesion_record, now, segmentation_record, to_json
+from .case_rows import from_json, lesion_record, now, segmentation_record, to_json
 from .case_schema import image_of
 from .errors import CaseError, InputError
 from .records import SegmentationRecord, VersionRecord
@@ -51,7 +51,7 @@ class CaseVersions(CaseEdits):
                 return self._states.load(image_of(state))
             if version == "signed":
                 signature = self._last_signature(study_id)
-                signed = json.loads(signature["lesions"])
+                signed = from_json(signature["lesions"])
                 rejected = [lesion["lesion"] for lesion in signed if lesion["decision"] == "rejected"]
                 return without(self._states.load(signature["labels_id"]), rejected)
             lesions = self.lesions(study_id, rejected=True)

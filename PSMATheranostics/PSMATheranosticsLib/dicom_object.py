@@ -8,6 +8,7 @@ change, and any other version of the software, gives an object with a new identi
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from . import __version__
 from .study import DicomOrigin
+from .whole_file import write_whole
 
 MANUFACTURER = "PSMATheranostics"
 # Keep the series of results apart from those of the scanner and from each other.
@@ -98,16 +100,12 @@ def stamp(dataset: Dataset, made: datetime) -> None:
 
 
 def put_in_place(dataset: Dataset, path: Path, deflated: bool = False) -> None:
-    """Write beside the file and rename, so that a file of that name is always complete.
+    """Write a file that is complete or not there at all.
 
     ``deflated`` chooses Deflated Explicit VR Little Endian instead of the transfer syntax of the dataset.
     """
     if deflated:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        dataset.save_as(unfinished, enforce_file_format=True)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    content = io.BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    write_whole(path, content.getvalue())

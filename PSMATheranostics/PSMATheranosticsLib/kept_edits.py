@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ import SimpleITK as sitk
 
 from .case_database import Database
 from .case_labels import LabelStates
-from .case_rows import Row
+from .case_rows import Row, from_json
 from .case_schema import image_of
 from .lesion_overlap import array_sizes
 from .mask_edit import changed_box
@@ -62,11 +61,11 @@ def hand_work(database: Database, states: LabelStates, study_id: int) -> HandWor
         return None
     state = segmentation["labels_id"]
     automatic: Labels = sitk.GetArrayFromImage(states.load(image_of(state)))
-    standing = {number for row in rows for number in json.loads(row["sources"])}
+    standing = {number for row in rows for number in from_json(row["sources"])}
     erased = sorted(set(array_sizes(automatic)) - standing)
     return HandWork(
         kept=kept,
-        sources={lesion: set(json.loads(row["sources"])) for lesion, row in kept.items()},
+        sources={lesion: set(from_json(row["sources"])) for lesion, row in kept.items()},
         erased=_erasures(states, study_id, state, automatic, erased),
         labels=sitk.GetArrayFromImage(states.load(state)),
         automatic=automatic,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import numpy as np
 from PSMASegmentLib.measure import Measures
 
-from .case_rows import Row, lesion_row, to_json
+from .case_rows import Row, from_json, lesion_row, to_json
 from .mask_patch import MaskPatch
 from .records import LesionInput
 
@@ -29,7 +28,7 @@ def rows_after(
     goes over to the lesion that takes more than half of its last voxels.
     """
     moved = voxels_moved(patch)
-    sources = {lesion: set(json.loads(row["sources"])) for lesion, row in before.items()}
+    sources = {lesion: set(from_json(row["sources"])) for lesion, row in before.items()}
     rows = {}
     for lesion, measured in measures.items():
         if lesion in before:

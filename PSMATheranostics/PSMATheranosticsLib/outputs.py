@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .results_model import LesionResult, Results
 from .suv_norms import SUV_NORMS
+from .whole_file import write_whole
 
 
 def _norm_column(name: str) -> str:
@@ -82,24 +81,6 @@ def write_lesions_csv(results: Results, path: Path) -> None:
     writer.writeheader()
     writer.writerows(_rows(results))
     write_whole(path, buffer.getvalue().encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace the file at ``path`` by ``content`` in one step, so that no reader sees half a file.
-
-    Raises:
-        OSError: the file cannot be written; a file that was there is left as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _rows(results: Results) -> Iterator[dict[str, Any]]:

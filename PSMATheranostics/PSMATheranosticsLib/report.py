@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import report_text
-from .outputs import write_whole
 from .progress import Progress, part
 from .report_sections import REPORT_SECTIONS
 from .results_model import Results
 from .status_colors import STATUS_LETTERS, status_hex
+from .whole_file import write_whole
 
 if TYPE_CHECKING:
     from .case_store import CaseStore

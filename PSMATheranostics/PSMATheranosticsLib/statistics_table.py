@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from PSMASegmentLib.statistics import intensity_statistics
 
-from .outputs import write_whole
 from .progress import Progress
 from .results_model import Results, StudyResult
 from .suv_emission import suv_emission
+from .whole_file import write_whole
 
 if TYPE_CHECKING:
     from .case_store import CaseStore

@@ -416,3 +416,12 @@ def test_more_studies_than_are_kept_in_memory_can_be_edited_in_turn(tmp_path: Pa
         for size in (3, 4):
             for study_id in range(1, 6):
                 assert edit(case, (box(0, 0, 0, size), 1), study_id=study_id).measures[1].voxels == size**3
+
+
+def test_a_damaged_row_is_told_and_the_edit_leaves_nothing(tmp_path: Path):
+    with two_studies(tmp_path) as case:
+        case._database.rows("UPDATE lesions SET sources = 'spoiled' WHERE lesion = 1")
+        before = snapshot(case)
+        with pytest.raises(CaseError, match="cannot be read.*damaged"):
+            edit(case, (box(0, 0, 0, 3), 1))
+        assert snapshot(case) == before
