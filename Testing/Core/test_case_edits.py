@@ -422,6 +422,6 @@ def test_a_damaged_row_is_told_and_the_edit_leaves_nothing(tmp_path: Path):
     with two_studies(tmp_path) as case:
         case._database.rows("UPDATE lesions SET sources = 'spoiled' WHERE lesion = 1")
         before = snapshot(case)
-        with pytest.raises(CaseError, match="cannot be read.*damaged"):
+        with pytest.raises(CaseError, match=r"cannot be read.*damaged"):
             edit(case, (box(0, 0, 0, 3), 1))
         assert snapshot(case) == before

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 from example_case import NEW, PATIENT, A, B, Visit, make_case
 from PSMATheranosticsLib.outputs import LESION_COLUMNS, write_lesions_csv, write_results_json
-from PSMATheranosticsLib.whole_file import write_whole
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.results_model import Results
+from PSMATheranosticsLib.whole_file import write_whole
 
 
 @pytest.fixture

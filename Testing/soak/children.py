@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import resource
@@ -37,12 +38,12 @@ class Running:
         self.process.start()
         theirs.close()
 
-    def reports(self, seconds: float = 60.0) -> list[Any]:
-        """All that it says until it ends, or for so many seconds."""
-        said = []
+    def reports(self, seconds: float = 60.0, enough: float = math.inf) -> list[Any]:
+        """All that it says until it ends, or for so many seconds, or until it has said enough."""
+        said: list[Any] = []
         end = time.monotonic() + seconds
         try:
-            while (left := end - time.monotonic()) > 0:
+            while len(said) < enough and (left := end - time.monotonic()) > 0:
                 if self.pipe.poll(left):
                     said.append(self.pipe.recv())
         except (EOFError, OSError):  # it has ended; its last report may have been cut off

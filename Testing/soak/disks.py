@@ -145,7 +145,7 @@ def _archive_to_full_disk(outcome: Outcome, folder: Path, name: str) -> None:
 def _goes_on(outcome: Outcome, folder: Path, history: History, name: str) -> None:
     """With space again, the next writer works as if nothing had been."""
     child = Running(edit_until_full, folder, f"{name} again")
-    reports = child.reports(0.2) + child.kill()
+    reports = child.reports(enough=1) + child.reports(0.2) + child.kill()
     if not reports:
         outcome.unexpected.append(f"{outcome.kind}, {name}: the case could not be changed afterwards")
     for report in reports:
