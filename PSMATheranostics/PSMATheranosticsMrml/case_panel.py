@@ -75,7 +75,10 @@ class CasePanel:
         results, studyId = self._results, self.selectedStudy()
         if not self._ui.provenanceCollapsibleButton.collapsed:
             isThere = results is not None and studyId is not None
-            self._ui.provenanceLabel.text = provenance.provenanceCard(results.study(studyId)) if isThere else ""
+            label = self._ui.provenanceLabel
+            label.text = provenance.provenanceCard(results.study(studyId)) if isThere else ""
+            # a table in a label that wraps is taller than the layout believes
+            label.minimumHeight = label.heightForWidth(label.width)
         if not self._ui.historyCollapsibleButton.collapsed and not self._isHistoryShown:
             self._isHistoryShown = True  # until the case is shown anew: another study has the same history
             fillTable(self._ui.historyTable, *self._history())

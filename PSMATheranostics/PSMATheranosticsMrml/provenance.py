@@ -136,7 +136,7 @@ def _scanFacts(study: StudyResult) -> Iterator[Fact]:
         (_("Weight"), _withUnit(study.weight_kg, 1, "kg"), "PatientWeight"),
         (_("Height"), _withUnit(study.height_m, 2, "m"), "PatientSize"),
         (_("Sex"), study.sex, "PatientSex"),
-        (_("Other SUVs"), ", ".join(f"{name} = SUVbw x {factor:.4f}" for name, factor in study.norms.items()), ""),
+        *((name, _("SUVbw x {factor}").format(factor=f"{factor:.4f}"), "") for name, factor in study.norms.items()),
         (_("Read from"), study.source, ""),
     )
     for label, value, keyword in values:
