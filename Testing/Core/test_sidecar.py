@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from data_dir import ROOT
 from PSMATheranosticsLib.errors import InputError
 from PSMATheranosticsLib.read_input import read_studies
+from PSMATheranosticsLib.sidecar import load_sidecar
 
 RNG = np.random.default_rng(7)
 VALUES = RNG.random((5, 6, 7)).astype(np.float32) * 1000
@@ -265,3 +268,12 @@ def test_organ_map_without_a_name_for_each_value_is_refused(folder: Path, names:
         (folder / "labels.csv").write_text(names)
     with pytest.raises(InputError, match=message):
         read_studies([write_sidecar(folder, {**SUV, "organs": "organs.nii.gz"})])
+
+
+def test_example_of_the_user_guide_is_accepted(tmp_path: Path) -> None:
+    guide = (ROOT / "Docs" / "user-guide.md").read_text(encoding="utf-8")
+    example = guide.split("```json")[1].split("```")[0]
+    for name in re.findall(r"\w+\.(?:nii\.gz|csv)", example):
+        (tmp_path / name).touch()
+    (tmp_path / "studies.json").write_text(example, encoding="utf-8")
+    assert [entry.modality for entry in load_sidecar(tmp_path / "studies.json").entries] == ["PET", "PET", "SPECT"]
