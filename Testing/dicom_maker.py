@@ -115,6 +115,21 @@ def write_series(
     return paths
 
 
+def on_slice(number: int, **attributes: Any) -> Callable[[int, Dataset], Dataset]:
+    """A ``change`` for ``write_series``: set attributes on one slice; None removes them."""
+
+    def change(k: int, dataset: Dataset) -> Dataset:
+        if k == number:
+            for keyword, value in attributes.items():
+                if value is None:
+                    delattr(dataset, keyword)
+                else:
+                    setattr(dataset, keyword, value)
+        return dataset
+
+    return change
+
+
 def save(path: Path, dataset: Dataset) -> Path:
     """Write a dataset as a DICOM file."""
     dataset.file_meta = getattr(dataset, "file_meta", None) or FileMetaDataset()

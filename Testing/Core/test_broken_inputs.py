@@ -17,7 +17,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_maker import write_series
+from dicom_maker import on_slice, write_series
 from multiframe_maker import write_enhanced
 from nm_maker import write_nm
 from PSMATheranosticsLib.errors import InputError
@@ -38,21 +38,6 @@ class Broken:
 
     make: Make
     patterns: tuple[str, ...]
-
-
-def on_slice(number: int, **attributes: Any) -> Change:
-    """Set attributes on one slice; None removes them."""
-
-    def change(k: int, dataset: Dataset) -> Dataset:
-        if k == number:
-            for keyword, value in attributes.items():
-                if value is None:
-                    delattr(dataset, keyword)
-                else:
-                    setattr(dataset, keyword, value)
-        return dataset
-
-    return change
 
 
 def pet(**options: Any) -> Make:

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_maker import FRAME, STUDY, save, write_series
+from dicom_maker import FRAME, STUDY, on_slice, save, write_series
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PSMATheranosticsLib.errors import InputError
@@ -172,21 +172,6 @@ def test_equal_copies_of_an_image_are_dropped_and_different_ones_refused(tmp_pat
         read_studies([tmp_path])
 
 
-def set_on(slice_number: int, **attributes: Any) -> Any:
-    """A change to one slice of a series."""
-
-    def change(k: int, dataset: Dataset) -> Dataset:
-        if k == slice_number:
-            for keyword, value in attributes.items():
-                if value is None:
-                    delattr(dataset, keyword)
-                else:
-                    setattr(dataset, keyword, value)
-        return dataset
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
@@ -202,7 +187,7 @@ def set_on(slice_number: int, **attributes: Any) -> Any:
 def test_one_image_that_does_not_fit_is_refused_with_its_place(
     tmp_path: Path, attributes: dict[str, Any], message: str
 ) -> None:
-    write_series(tmp_path, PET, change=set_on(3, **attributes))
+    write_series(tmp_path, PET, change=on_slice(3, **attributes))
     with pytest.raises(InputError, match=message):
         read_studies([tmp_path])
 
@@ -402,7 +387,7 @@ def test_scan_time_that_ge_writes_is_found_in_the_files(tmp_path: Path) -> None:
 
 
 def test_refused_header_is_refused_before_any_pixel_is_read(tmp_path: Path) -> None:
-    write_series(tmp_path, PET, Units="CNTS", change=set_on(0, PixelData=b""))
+    write_series(tmp_path, PET, Units="CNTS", change=on_slice(0, PixelData=b""))
     with pytest.raises(InputError, match=r"Units \(0054,1001\) is CNTS"):
         read_studies([tmp_path])
 
