@@ -32,14 +32,15 @@ def attach_organ_map(study: Study, labels: Path, names_csv: Path | None) -> None
             raise InputError(f"{labels} holds values that are not whole numbers; an organ map must.")
         image = sitk.Cast(image, sitk.sitkUInt16)
     refuse_apart(image, study.emission, labels)
-    names = _organ_names(names_csv)
+    names = read_organ_names(names_csv)
     unnamed = [int(value) for value in np.unique(sitk.GetArrayViewFromImage(image)) if value and value not in names]
     if unnamed:
         raise InputError(f"{labels.name} holds the values {unnamed}, which {names_csv} does not name.")
     study.organs = OrganMap(image, names)
 
 
-def _organ_names(path: Path) -> dict[int, str]:
+def read_organ_names(path: Path) -> dict[int, str]:
+    """The organ of each value from lines of ``value,organ``; InputError where the table cannot be understood."""
     names: dict[int, str] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -4,3 +4,5 @@ REPORT, TABLE, STATISTICS, RESULTS = "report.html", "lesions.csv", "statistics.c
 # Kinds of DICOM objects, which are also the names of their folders.
 SEG, SR, RWVM, RTSTRUCT = "seg", "sr", "rwvm", "rtstruct"
 DICOM_KINDS = (SEG, SR, RWVM, RTSTRUCT)
+# Of `psma evaluate`.
+PAIR_FILES = "NAME_suv.nii.gz and NAME_labels.nii.gz, and where there are some NAME_ct.nii.gz and NAME_organs.nii.gz"

@@ -1,0 +1,1 @@
+"""How well lesions are found and corrected: measures against a truth, and simulated readers."""
