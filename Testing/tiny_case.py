@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from PSMASegmentLib.lesion_regions import REGIONS, Region
 from PSMASegmentLib.measure import measure_lesions
 from PSMASegmentLib.organs import OrganMap
 from PSMATheranosticsLib.case_schema import JOURNALED
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.mask_edit import MaskEdit
-from PSMATheranosticsLib.records import LesionInput, LinkInput, StudyRecord, TrackInput
+from PSMATheranosticsLib.records import ClickRecord, LesionInput, LinkInput, StudyRecord, TrackInput
 from PSMATheranosticsLib.study import Alternative, DicomOrigin, Patient, Scaling, Study
 
 PATIENT = Patient("SYNTHETIC-TINY", "Synthetic^Tiny", date(1950, 2, 3), "M")
@@ -80,12 +81,19 @@ def label_image(case: CaseStore, study_id: int, boxes: Sequence[Box]) -> sitk.Im
     return labels
 
 
-def segment(case: CaseStore, study_id: int, boxes: Sequence[Box], **provenance: object) -> None:
+def segment(
+    case: CaseStore,
+    study_id: int,
+    boxes: Sequence[Box],
+    physiology: tuple[sitk.Image, Mapping[int, str]] | None = None,
+    **provenance: object,
+) -> None:
     """Store boxes as the automatic result of a study."""
     emission = case.load_image(case.study(study_id).emission_id)
     labels = label_image(case, study_id, boxes)
     lesions = [LesionInput(found, "box", "drawn") for found in measure_lesions(emission, labels)]
-    case.save_segmentation(study_id, labels, lesions, [{"reason": "kidney", "volume_ml": 3.5}], dict(provenance))
+    removed = [{"reason": "kidney", "volume_ml": 3.5}]
+    case.save_segmentation(study_id, labels, lesions, removed, dict(provenance), physiology=physiology)
 
 
 def link(baseline: int, followup: int) -> LinkInput:
@@ -169,7 +177,8 @@ def _register_some(case: CaseStore, studies: list[StudyRecord], chance: random.R
 def _random_segmentation(case: CaseStore, study_id: int, chance: random.Random) -> None:
     corners = [(0, 0, 0), (0, 4, 0), (4, 0, 4), (4, 4, 4)]
     boxes = [box(*corner, size=chance.randrange(1, 5)) for corner in chance.sample(corners, chance.randrange(0, 5))]
-    segment(case, study_id, boxes, seed=chance.random())
+    kidney = label_image(case, study_id, [box(0, 4, 4, size=chance.randrange(1, 4))]), {1: "left kidney"}
+    segment(case, study_id, boxes, chance.choice([None, kidney]), seed=chance.random())
 
 
 def _random_edit(case: CaseStore, study_id: int, chance: random.Random) -> None:
@@ -180,14 +189,21 @@ def _random_edit(case: CaseStore, study_id: int, chance: random.Random) -> None:
     known = [item.lesion for item in case.lesions(study_id)]
     lesion = np.uint16(chance.choice([0, *known, case.next_lesion_number(study_id)]))
     inside = np.random.default_rng(chance.randrange(1 << 30)).random(before.shape) < chance.choice([0.3, 1.0])
-    case.edit_mask(study_id, MaskEdit(tuple(low), np.where(inside, lesion, before), before), "Brush")
+    edit = MaskEdit(tuple(low), np.where(inside, lesion, before), before)
+    click = ClickRecord(study_id, (low[0], low[1], low[2]), bool(lesion), False, int(lesion), 3.5, "synthetic")
+    case.edit_mask(study_id, edit, "Brush", clicks=[click] if chance.random() < 0.5 else [])
 
 
 def _decide_some_lesion(case: CaseStore, study_id: int, chance: random.Random) -> None:
     lesions = case.lesions(study_id, rejected=True)
     if lesions:
+        lesion = chance.choice(lesions).lesion
+        if chance.random() < 0.3:
+            region = Region(chance.choice(REGIONS), chance.choice(["", "left"]))
+            case.set_region(study_id, lesion, chance.choice([region, None]))
+            return
         decision = chance.choice(["accepted", "rejected", "undecided"])
-        case.decide_lesion(study_id, chance.choice(lesions).lesion, decision, chance.choice(["", "bladder"]))
+        case.decide_lesion(study_id, lesion, decision, chance.choice(["", "bladder"]))
 
 
 def _random_link_step(case: CaseStore, kind: str, segmented: list[int], chance: random.Random) -> None:

@@ -15,6 +15,7 @@ from scipy import ndimage
 from PSMASegmentLib.lesions import Formed, form_lesions
 from PSMASegmentLib.measure import physical_point, voxel_volume_ml
 from PSMASegmentLib.physiology import Physiology, find_physiological
+from PSMASegmentLib.physiology_labels import physiology_labels
 from PSMASegmentLib.regions import Numbers, Splitting, crop_to, find_hot_spots
 from PSMASegmentLib.rules import RuleSet, rule_set_from
 from PSMASegmentLib.segmentation import Finding, Images, Removed, Segmentation
@@ -49,21 +50,24 @@ class RuleEngine:
         labels.CopyInformation(images.emission)
         findings: list[Finding] = []
         removed: list[Removed] = []
+        physiology = None
         part = crop_to(images.emission, rules.threshold, margin_voxels=2)
         if part is not None:
             emission = sitk.Cast(part, sitk.sitkFloat32)
-            formed, focal = _find(emission, images, rules, progress)
+            formed, physiology = _find(emission, images, rules, progress)
             labels = _paste(formed.lesions, emission, labels)
-            findings = _findings(formed.lesions, focal, images, rules)
+            findings = _findings(formed.lesions, physiology.focal, images, rules)
             removed = _removed(emission, formed.removed, formed.removed_reasons)
+        organs = images.organs if rules.remove_physiological else None
+        marked, names = physiology_labels(organs, physiology, part, labels)
         progress(1.0, f"{len(findings)} lesions")
-        return Segmentation(labels, findings, removed, _provenance(images, rules))
+        return Segmentation(labels, findings, removed, _provenance(images, rules), marked, names)
 
 
 def _find(
     emission: sitk.Image, images: Images, rules: RuleSet, progress: Callable[[float, str], None]
-) -> tuple[Formed, npt.NDArray[np.bool_]]:
-    """Lesions and removed uptake on the grid of the cropped emission image; voxels that stay though inside an organ."""
+) -> tuple[Formed, Physiology]:
+    """Lesions and removed uptake, and what was taken for physiological, on the grid of the cropped emission image."""
     progress(0.1, "Splitting the uptake into hot spots")
     splitting = Splitting(rules.threshold, rules.split_depth, rules.smoothing_mm)
     numbers, spots = find_hot_spots(emission, splitting, rules.minimum_volume_ml)
@@ -75,7 +79,7 @@ def _find(
     progress(0.8, "Numbering the lesions")
     # A hair below the limit, so that a part of exactly the minimum volume is not lost to rounding.
     smallest_voxels = rules.minimum_volume_ml / voxel_volume_ml(emission) - 1e-6
-    return form_lesions(numbers, physiology.taken, physiology.reasons, smallest_voxels), physiology.focal
+    return form_lesions(numbers, physiology.taken, physiology.reasons, smallest_voxels), physiology
 
 
 def _paste(lesions: npt.NDArray[np.uint16], emission: sitk.Image, whole: sitk.Image) -> sitk.Image:

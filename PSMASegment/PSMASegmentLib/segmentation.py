@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,12 +46,18 @@ class Removed:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """``labels`` (uint16, emission grid) hold 1..n, each with a finding; ``provenance`` can be written as JSON."""
+    """``labels`` (uint16, emission grid) hold 1..n, each with a finding; ``provenance`` can be written as JSON.
+
+    ``physiology`` (uint8, emission grid) marks what was taken for physiological, also in organs that are cold, with the
+    values of ``physiology_names``, such as {1: "left kidney"}; None from a method that does not look for it.
+    """
 
     labels: sitk.Image
     findings: list[Finding]
     removed: list[Removed]
     provenance: dict[str, Any]
+    physiology: sitk.Image | None = None
+    physiology_names: Mapping[int, str] = field(default_factory=dict)
 
 
 class SegmentationMethod(Protocol):

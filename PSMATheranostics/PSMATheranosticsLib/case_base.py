@@ -11,7 +11,7 @@ from typing import TypeVar
 import SimpleITK as sitk
 
 from . import case_events
-from .case_database import CaseDamaged, Database, create_database, open_database, require_case
+from .case_database import CaseDamaged, Database, create_database, open_database, read_mark, require_case
 from .case_folder import DATABASE_NAME, leftovers
 from .case_lock import CaseLock, login
 from .case_log import LogEntry, read_log
@@ -21,6 +21,7 @@ from .image_store import ImageStore
 from .journal import Change, Journal
 from .records import JournalEntry
 from .study import Patient
+from .writer_mark import WriterMark
 
 Case = TypeVar("Case", bound="CaseBase")
 
@@ -35,6 +36,7 @@ class CaseBase:
         self._images = ImageStore(folder)
         self._journal = Journal(database, user)
         self._lock = lock
+        self._mark: WriterMark | None = None if lock is None else lock.mark
         row = database.row("SELECT * FROM patient")
         if row is None:
             raise CaseDamaged(f"{database.path} holds no patient: it is damaged. Restore the case from a backup.")
@@ -101,6 +103,47 @@ class CaseBase:
                 if lock is not None:
                     lock.release()
 
+    def acquire(self) -> None:
+        """Take the writer's lock, which this store gave back or never had; nothing happens where it has it.
+
+        For programs that keep a case open and let others write between their changes: that costs a fraction of opening
+        it again. Somebody else may have changed the case meanwhile; what is read is always the state of today. Raises
+        CaseLocked where somebody else is writing, CaseError where the folder was moved or replaced.
+        """
+        if self._lock is not None:
+            return
+        seen = read_mark(self._database)
+        ours = self._mark is not None and self._mark.text == seen  # nobody has opened the case for writing since
+        lock = CaseLock(self.folder, self.user, self._mark if ours else None)
+        complete = False
+        try:
+            self._database.allow_changes()
+            lock.claim(self._database, seen)
+            complete = True
+        finally:
+            if not complete:
+                self._database.forbid_changes()
+                lock.release()
+        self._lock, self._mark = lock, lock.mark
+
+    def release(self) -> None:
+        """Let the next writer in and go on reading. Nothing happens without the lock."""
+        if self._lock is not None:
+            self._database.forbid_changes()
+            self._lock.release()
+            self._lock = None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A with block for changes: with the writer's lock, given back at the end where it was taken here."""
+        held = self._lock is not None
+        self.acquire()
+        try:
+            yield
+        finally:
+            if not held:
+                self.release()
+
     def close(self) -> None:
         """Close the case and let the next writer in. Closing twice does no harm."""
         self._database.close()
@@ -154,6 +197,14 @@ class CaseBase:
         """Repeat the step undone last; return its name, None where there is none or a change came after it."""
         self._require_writer()
         return self._journal.redo()
+
+    def next_undo(self) -> str | None:
+        """The name of the step that ``undo`` would take back, None where there is none."""
+        return self._journal.next_undo()
+
+    def next_redo(self) -> str | None:
+        """The name of the step that ``redo`` would repeat, None where there is none."""
+        return self._journal.next_redo()
 
     def _change(self, action: str) -> AbstractContextManager[Change]:
         self._require_writer()

@@ -85,12 +85,18 @@ def _drop_empty_tracks(database: Database, change: Change) -> None:
         change.update("tracks", {"number": row["number"]}, {"parents": to_json(left)})
 
 
-def carry_lesion_decisions(database: Database, history: LesionHistory, study_id: int, labels_id: str) -> dict[int, int]:
-    """Which decision applies to which lesion of the new labels: lesion -> decision id. The latest decision wins."""
-    decided = {}
-    for row in database.rows("SELECT * FROM lesion_decisions WHERE study_id = ? ORDER BY decision_id", (study_id,)):
-        for lesion in history.overlap(row["labels_id"], labels_id).heirs(row["lesion"]):
-            decided[lesion] = row["decision_id"]
+def carry_lesion_decisions(
+    database: Database, history: LesionHistory, study_id: int, labels_id: str
+) -> dict[int, dict[str, int]]:
+    """Which decisions apply to which lesion of the new labels: lesion -> column of ``lesions`` -> decision id.
+
+    The latest decision on a lesion wins, and so does the latest choice of its region.
+    """
+    decided: dict[int, dict[str, int]] = {}
+    for table, column in (("lesion_decisions", "decision_id"), ("region_decisions", "region_decision_id")):
+        for row in database.rows(f"SELECT * FROM {table} WHERE study_id = ? ORDER BY decision_id", (study_id,)):
+            for lesion in history.overlap(row["labels_id"], labels_id).heirs(row["lesion"]):
+                decided.setdefault(lesion, {})[column] = row["decision_id"]
     return decided
 
 

@@ -6,16 +6,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from .case_check_labels import MaskCheck, lesion_problems, reference_problems
+from .case_check_labels import MaskCheck, lesion_problems, physiology_problems, reference_problems
 from .case_database import CaseDamaged, Database, open_database, readable
 from .case_folder import DATABASE_NAME, LOCK_NAME, leftovers
 from .case_problems import BACKUP, Problem, damage
-from .case_schema import IMAGE_COLUMNS, image_of
+from .case_schema import IMAGE_COLUMNS, STATE_COLUMNS, image_of
 from .case_seal import row_problems
 from .errors import CaseError
 from .image_store import ImageStore
-from .journal_check import Steps, images_in, journal_problems, names_in, read_steps
-from .journal_rows import RowChange
+from .journal_check import Steps, images_in, journal_problems, read_steps, states_in
 from .progress import Progress, silent
 
 
@@ -99,6 +98,7 @@ def _content_problems(folder: Path, database: Database, progress: Progress | Non
     masks = MaskCheck(database, images, damaged, _needed_states(database))
     yield from masks.edit_problems()
     yield from lesion_problems(database, images, masks, damaged)
+    yield from physiology_problems(database, images, damaged)
     yield from reference_problems(database, images, masks)
     yield from _track_problems(database)
     if len(database.rows("SELECT 1 FROM studies WHERE marked_baseline")) > 1:
@@ -128,15 +128,11 @@ def named_images(database: Database) -> tuple[dict[str, str], set[str]]:
 
 def _needed_states(database: Database) -> set[str]:
     """The states of labels that the case, undo or redo need."""
-    names = names_in([(state, number, _labels_only(changes)) for state, number, changes in _kept(_steps(database))])
-    for table, columns in IMAGE_COLUMNS.items():
-        for column in columns if table != "studies" else ():
+    names = states_in(_kept(_steps(database)))
+    for table, columns in STATE_COLUMNS.items():
+        for column in columns:
             names |= {row[0] for row in database.rows(f"SELECT {column} FROM {table}")}
     return names
-
-
-def _labels_only(changes: list[RowChange]) -> list[RowChange]:
-    return [change for change in changes if change.table != "studies"]
 
 
 def _steps(database: Database) -> Steps:

@@ -26,6 +26,7 @@ Sizes = dict[int, int]  # lesion -> voxels
 
 _REFERENCES = """
 SELECT labels_id, lesion, 'A decision' AS what FROM lesion_decisions
+UNION SELECT labels_id, lesion, 'The region that a reader chose' FROM region_decisions
 UNION SELECT from_labels_id, from_lesion, 'A decision on a link' FROM link_decisions
 UNION SELECT to_labels_id, to_lesion, 'A decision on a link' FROM link_decisions
 UNION SELECT labels_id, lesion, 'A Tracking UID' FROM tracking_uids
@@ -132,6 +133,7 @@ def lesion_problems(database: Database, images: ImageStore, masks: MaskCheck, da
             yield damage(where, "The labels do not lie on the grid of the emission image.", remedy)
         if {lesion["lesion"]: lesion["voxels"] for lesion in lesions} != sizes:
             yield damage(where, "The lesions or their voxel counts differ from the label image.", remedy)
+        yield from _click_problems(database, row["study_id"], where, grid, sizes)
         automatic = masks.sizes[image_of(row["labels_id"])]
         for lesion in lesions:
             volume_ml = lesion["voxels"] * voxel_volume_ml(grid)
@@ -143,6 +145,31 @@ def lesion_problems(database: Database, images: ImageStore, masks: MaskCheck, da
             if not set(json.loads(lesion["sources"])) <= set(automatic):
                 text = f"Lesion {lesion['lesion']} stands for lesions that the automatic result does not contain."
                 yield damage(where, text, remedy)
+
+
+def _click_problems(database: Database, study_id: int, where: str, grid: sitk.Image, sizes: Sizes) -> Iterator[Problem]:
+    """Clicks must lie in the image and be about lesions that are there."""
+    width, height, depth = grid.GetSize()
+    for row in database.rows("SELECT * FROM clicks WHERE study_id = ?", (study_id,)):
+        inside = 0 <= row["z"] < depth and 0 <= row["y"] < height and 0 <= row["x"] < width
+        if not inside or (row["lesion"] and row["lesion"] not in sizes):
+            what = f"Click {row['click_id']} is about lesion {row['lesion']}, which is not there."
+            yield damage(where, what if inside else f"Click {row['click_id']} lies outside the image.", BACKUP)
+
+
+def physiology_problems(database: Database, images: ImageStore, damaged: set[str]) -> Iterator[Problem]:
+    """What was taken for physiological must lie on the grid of the emission image, and its values have names."""
+    query = "SELECT * FROM segmentations JOIN studies USING (study_id) WHERE physiology_id IS NOT NULL"
+    for row in database.rows(query):
+        if {row["physiology_id"], row["emission_id"]} & damaged:
+            continue  # reported with the image
+        where, remedy = images.path(row["physiology_id"]), "Segment this study again, or restore it from a backup."
+        labels = images.load(row["physiology_id"])
+        if _geometry(labels) != _geometry(images.grid(row["emission_id"])):
+            yield damage(where, "The physiological labels do not lie on the grid of the emission image.", remedy)
+        missing = set(label_sizes(labels)) - {int(value) for value in json.loads(row["physiology_names"])}
+        if missing:
+            yield damage(where, f"The physiological labels {sorted(missing)} have no names.", remedy)
 
 
 def reference_problems(database: Database, images: ImageStore, masks: MaskCheck) -> Iterator[Problem]:

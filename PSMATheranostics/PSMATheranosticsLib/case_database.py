@@ -17,6 +17,7 @@ from .errors import CaseError, InputError
 
 # Readers never wait in WAL mode, and there is one writer; this only bridges a checkpoint or a recovery after a crash.
 _PATIENCE_S = 10.0
+_WRITER_SETTINGS = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL")
 WRITER_KEY = "writer"  # in the table meta
 _DAMAGE_SIGNS = ("not a database", "malformed", "no such table", "no such column", "user-defined function", "decode")
 
@@ -35,7 +36,9 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
         self.before_change: Callable[[], None] | None = None  # called first in each writing transaction; may refuse it
+        self.file = _file_identity(path)
         self._connection = connection
+        self._is_prepared = False
         connection.row_factory = sqlite3.Row
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
@@ -86,9 +89,46 @@ class Database:
             if self._connection.in_transaction:
                 self._connection.rollback()
 
+    def allow_changes(self) -> None:
+        """Let this connection change the case, which it could not or not any more.
+
+        Raises CaseError where the file is another one by now, was brought up to date by a newer program, or lies on a
+        disk for reading only.
+        """
+        if self.file != _file_identity(self.path):
+            raise CaseError(
+                f"{self.path} was moved, removed or replaced since it was opened. Close the case and open it again."
+            )
+        if _known_version(self) != case_schema.SCHEMA_VERSION:
+            raise explain(sqlite3.DatabaseError("malformed: an older schema version"), self.path)
+        _require_sealed_schema(self)
+        for setting in ("query_only = OFF", *_WRITER_SETTINGS):
+            self.rows(f"PRAGMA {setting}")
+        self.keep_sealed()
+
+    def forbid_changes(self) -> None:
+        """Let this connection only read from now on."""
+        self.before_change = None
+        self.rows("PRAGMA query_only = ON")
+
+    def keep_sealed(self) -> None:
+        """Let every change go into the seal of the case, see ``case_seal``."""
+        if not self._is_prepared:
+            case_seal.keep_sealed(self)
+            self._is_prepared = True
+
     def close(self) -> None:
         """Close; the last one to close folds the write-ahead log into the database."""
         self._connection.close()
+
+
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of the same name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
@@ -177,12 +217,12 @@ def open_database(folder: Path, write: bool, claim: Callable[[Database], None] |
         if version == case_schema.SCHEMA_VERSION:
             _require_sealed_schema(database)
             if write:
-                case_seal.keep_sealed(database)
+                database.keep_sealed()
         if claim is not None:
             claim(database)
         if version < case_schema.SCHEMA_VERSION:
             _migrate(database, version, write)
-            case_seal.keep_sealed(database)
+            database.keep_sealed()
     except CaseError:
         database.close()
         raise
@@ -237,7 +277,7 @@ def _connect_as(path: Path, mode: str, write: bool) -> Database:
     database = Database(connection, path)
     try:
         database.rows("SELECT count(*) FROM sqlite_master")
-        settings = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL") if write else ("query_only = ON",)
+        settings = _WRITER_SETTINGS if write else ("query_only = ON",)
         for setting in settings:
             database.rows(f"PRAGMA {setting}")
     except CaseError:

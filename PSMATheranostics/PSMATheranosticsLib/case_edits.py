@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
+from PSMASegmentLib.lesion_regions import REGIONS, Region
 from PSMASegmentLib.measure import LARGEST_LABEL
 
 from .case_carry import drop_lesions
+from .case_clicks import add_clicks, follow_edit, require_clicks_inside
+from .case_decisions import lesion_list
 from .case_labels import NewPatch
+from .case_rows import region_columns
 from .case_schema import image_of
 from .case_tracks import CaseTracks
 from .errors import CaseError, InputError
 from .journal import Change
-from .lesions_after_edit import rows_after
+from .lesions_after_edit import heirs, rows_after, voxels_moved
 from .mask_edit import EditResult, MaskEdit, changed_box
 from .mask_patch import Box, Labels, MaskPatch
+from .records import ClickRecord
 from .study_masks import StudyMasks, lesions_in
 from .suv_emission import suv_emission
 
@@ -25,6 +33,7 @@ from .suv_emission import suv_emission
 _STUDIES_IN_MEMORY = 3
 # How far above the others the number of a new lesion may be: a stray 65535 would leave none for later lesions.
 _NUMBERS_AHEAD = 1000
+NO_REGIONS: Mapping[int, Region] = MappingProxyType({})
 _CURRENT = """
 SELECT labels_id, emission_id, scaling, fingerprint FROM segmentations JOIN studies USING (study_id) WHERE study_id = ?
 """
@@ -44,21 +53,36 @@ class _OpenMasks:
 class CaseEdits(CaseTracks):
     """Edits of the masks of a case. Each is a patch of a few hundred bytes and one step of the journal."""
 
-    def edit_mask(self, study_id: int, edit: MaskEdit, action: str) -> EditResult:
+    def edit_mask(
+        self,
+        study_id: int,
+        edit: MaskEdit,
+        action: str,
+        *,
+        clicks: Sequence[ClickRecord] = (),
+        protect: Collection[int] = (),
+        regions: Mapping[int, Region] = NO_REGIONS,
+    ) -> EditResult:
         """Change the labels of a study and measure the lesions that this changes. ``action`` names the step.
+
+        ``clicks`` are those that made the edit, stored with it; ``protect`` names lesions that must not change, because
+        they are reviewed; ``regions`` are proposed for lesions that the edit makes or changes.
 
         A label that the study does not have yet becomes a new lesion, and a lesion that loses its last voxel is removed
         with its links, while the decision on it is kept. Others keep links, tracks and decisions. An edit that changes
         nothing leaves no step. Undo brings everything back as it was.
 
-        Raises InputError for edits that do not fit the study and for numbers of lesions that were removed before (see
-        ``next_lesion_number``), CaseError where the study is not segmented or its images are damaged.
+        Raises InputError for edits that do not fit the study or change a protected lesion, and for numbers of lesions
+        that were removed before (see ``next_lesion_number``), CaseError where the study is not segmented or its images
+        are damaged.
         """
         self._require_writer()
         opened = self._open_masks(study_id)
         patch = self._patch(study_id, edit, opened.masks.labels)
         if patch is None:
             return EditResult()
+        _require_unlocked(set(protect) & set(lesions_in(patch)))
+        require_clicks_inside(clicks, opened.masks.labels.shape, self.study(study_id).label)
         highest = self._highest(opened)
         new = [lesion for lesion in lesions_in(patch) if lesion not in opened.masks.boxes]
         if new and not highest < min(new) <= max(new) <= highest + _NUMBERS_AHEAD:
@@ -67,15 +91,23 @@ class CaseEdits(CaseTracks):
                 f"because those up to {highest} have been used. Give new lesions the numbers from {highest + 1} on."
             )
         facts = NewPatch(opened.fingerprint, max([highest, *new]), action, self.user)
-        with self._change(action) as change:
-            return self._carry_out(change, study_id, opened, patch, facts)
+        with self._change(action) as change, self._applied(opened, patch):
+            result = self._change_lesions(change, study_id, opened.masks, patch, regions)
+            add_clicks(self._database, change, study_id, clicks, opened.masks.boxes, self.user)
+            state = self._states.add(opened.state, patch, facts)
+            change.update("segmentations", {"study_id": study_id}, {"labels_id": state})
+            opened.state, opened.digest = state, self._digest(state)
+        return result
 
     def next_lesion_number(self, study_id: int) -> int:
         """The number for a new lesion of a study: higher than any that an edit of it ever had, also an undone one.
 
-        Raises InputError when the numbers are used up.
+        The study may be one that is not segmented yet. Raises InputError when the numbers are used up.
         """
-        number = self._highest(self._open_masks(study_id)) + 1
+        if self._database.row(_CURRENT, (study_id,)) is None:
+            number = self._states.highest(self.study(study_id).fingerprint) + 1
+        else:
+            number = self._highest(self._open_masks(study_id)) + 1
         if number > LARGEST_LABEL:
             raise InputError(
                 f"{self.study(study_id).label} has no number left for a new lesion, because {LARGEST_LABEL} was used. "
@@ -86,6 +118,13 @@ class CaseEdits(CaseTracks):
     def prepare_edits(self, study_id: int) -> None:
         """Load what edits of a study need, which takes a second for a whole body, so that the first one is quick."""
         self._open_masks(study_id)
+
+    def masks(self, study_id: int) -> StudyMasks:
+        """Labels, uptake in SUVbw and boxes of all lesions of a study as they are now, also of rejected ones.
+
+        For reading: only edits change them. Raises as ``edit_mask`` does.
+        """
+        return self._open_masks(study_id).masks
 
     @cached_property
     def _in_memory(self) -> OrderedDict[int, _OpenMasks]:
@@ -174,23 +213,21 @@ class CaseEdits(CaseTracks):
                 "and repeat the edit."
             )
 
-    def _carry_out(
-        self, change: Change, study_id: int, opened: _OpenMasks, patch: MaskPatch, facts: NewPatch
-    ) -> EditResult:
+    @contextmanager
+    def _applied(self, opened: _OpenMasks, patch: MaskPatch) -> Iterator[None]:
+        """Change the masks in memory; they go back to what they were when the block fails."""
         opened.masks.apply(patch)
         complete = False
         try:
-            state = self._states.add(opened.state, patch, facts)
-            result = self._change_lesions(change, study_id, opened.masks, patch)
-            change.update("segmentations", {"study_id": study_id}, {"labels_id": state})
-            opened.state, opened.digest = state, self._digest(state)
+            yield
             complete = True
         finally:
             if not complete:
                 opened.masks.apply(patch.inverse())
-        return result
 
-    def _change_lesions(self, change: Change, study_id: int, masks: StudyMasks, patch: MaskPatch) -> EditResult:
+    def _change_lesions(
+        self, change: Change, study_id: int, masks: StudyMasks, patch: MaskPatch, regions: Mapping[int, Region]
+    ) -> EditResult:
         touched = lesions_in(patch)
         try:
             measures = {lesion: masks.measure(lesion) for lesion in touched if lesion in masks.boxes}
@@ -203,17 +240,38 @@ class CaseEdits(CaseTracks):
         before = {lesion: dict(row) for lesion, row in found.items() if row is not None}
         removed = [lesion for lesion in before if lesion not in measures]
         drop_lesions(self._database, change, study_id, removed)
+        _require_regions(regions, measures)
         for lesion, row in rows_after(study_id, patch, before, measures).items():
+            if lesion in regions:
+                row |= region_columns(regions[lesion])
             if lesion in before:
                 change.update("lesions", {"study_id": study_id, "lesion": lesion}, row)
             else:
                 change.insert("lesions", row)
+        follow_edit(self._database, change, study_id, patch, touched, heirs(voxels_moved(patch), before, measures))
         return EditResult(
             changed=tuple(lesion for lesion in before if lesion in measures),
             removed=tuple(removed),
             new=tuple(lesion for lesion in measures if lesion not in before),
             measures=measures,
         )
+
+
+def _require_unlocked(locked: set[int]) -> None:
+    if not locked:
+        return
+    it = ("is", "its acceptance", "it") if len(locked) == 1 else ("are", "their acceptance", "them")
+    name = lesion_list(sorted(locked)).capitalize()
+    raise InputError(f"{name} {it[0]} reviewed and locked: take {it[1]} back to change {it[2]}.")
+
+
+def _require_regions(regions: Mapping[int, Region], lesions: Collection[int]) -> None:
+    strange = sorted(set(regions) - set(lesions))
+    if strange:
+        raise InputError(f"A region is proposed for {lesion_list(strange)}, which the edit does not make or change.")
+    wrong = sorted({region.name for region in regions.values()} - {"", *REGIONS})
+    if wrong:
+        raise InputError(f"'{wrong[0]}' is no region of a lesion. Possible: {', '.join(REGIONS)}.")
 
 
 def _problem(edit: MaskEdit, labels: Labels) -> str | None:

@@ -92,6 +92,12 @@ class LabelStates:
         row = self.database.row("SELECT labels_id, sha256 FROM mask_patches WHERE patch = ?", (patch,))
         return row["sha256"] if row is not None and row["labels_id"] == image_of(state) else None
 
+    def belongs(self, state: str, fingerprint: str) -> bool:
+        """Whether a state is in the case and, where it was edited, an edit of the study with this fingerprint."""
+        patch = patch_of(state)
+        row = self.database.row("SELECT labels_id, fingerprint FROM mask_patches WHERE patch = ?", (patch,))
+        return patch is None or (row is not None and tuple(row) == (image_of(state), fingerprint))
+
     def path(self, start: str, end: str) -> Iterator[MaskPatch]:
         """The patches that lead from one state to another on the same image, in the order to apply them."""
         back, forth = patch_of(start), patch_of(end)

@@ -9,7 +9,7 @@ from typing import Any
 import SimpleITK as sitk
 
 from .case_database import readable
-from .case_decisions import CaseDecisions
+from .case_regions import CaseRegions
 from .case_rows import Row, link_record, link_values, matching_record, now, to_json
 from .errors import CaseError, InputError
 from .records import LinkInput, LinkRecord, MatchingRecord, RegistrationRecord, StudyRecord
@@ -33,7 +33,7 @@ ORDER BY baseline_id, followup_id, baseline_lesion, followup_lesion
 _VERBS = {"accepted": "Accept", "rejected": "Reject", "proposed": "Reset the decision on", "edited": "Draw"}
 
 
-class CaseLinks(CaseDecisions):
+class CaseLinks(CaseRegions):
     """Registrations and links of a case."""
 
     def save_registration(

@@ -29,11 +29,14 @@ _PATIENCE_S = 0.3
 class CaseLock:
     """Holds the writer's lock of a case folder until ``release`` or the end of the process."""
 
-    def __init__(self, folder: Path, user: str) -> None:
-        """Take the lock. Raises CaseLocked naming the owner where somebody else has it, CaseError for other reasons."""
+    def __init__(self, folder: Path, user: str, mark: WriterMark | None = None) -> None:
+        """Take the lock. Raises CaseLocked naming the owner where somebody else has it, CaseError for other reasons.
+
+        ``mark``: that of a lock which this program held on the same case before.
+        """
         path = folder / LOCK_NAME
         owner = LockOwner.this_process(user)
-        self._mark = WriterMark(owner)
+        self.mark = mark or WriterMark(owner)
         self._connection = _connect(path)
         try:
             _take(self._connection, owner)
@@ -48,7 +51,7 @@ class CaseLock:
 
         Raises CaseError where the lock was broken meanwhile.
         """
-        self._mark.claim(database, seen)
+        self.mark.claim(database, seen)
 
     def release(self) -> None:
         """Let the next writer in. The file stays: removing it could take it away from under somebody."""
@@ -111,8 +114,12 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _take(connection: sqlite3.Connection, owner: LockOwner) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("CREATE TABLE IF NOT EXISTS owner (user TEXT, host TEXT, pid INTEGER, since TEXT)")
+    row = owner.to_row()
+    noted = connection.execute("SELECT user, host, pid FROM owner").fetchall()
+    if noted == [(row["user"], row["host"], row["pid"])]:
+        return  # by an earlier lock of this process: this transaction is the lock, and nothing waits for the disk
     connection.execute("DELETE FROM owner")
-    connection.execute("INSERT INTO owner VALUES (:user, :host, :pid, :since)", owner.to_row())
+    connection.execute("INSERT INTO owner VALUES (:user, :host, :pid, :since)", row)
     connection.execute("COMMIT")
     # Whoever comes in between the two transactions has the lock and has written his own name.
     connection.execute("BEGIN IMMEDIATE")

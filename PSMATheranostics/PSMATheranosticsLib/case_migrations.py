@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .journal_rows import Row, RowChange, decode, encode
@@ -76,6 +77,57 @@ def _lesion_to_2(row: Row) -> Row:
     return {**row, "mask": "automatic", "sources": json.dumps([row["lesion"]])}
 
 
+_TO_3 = """
+ALTER TABLE segmentations ADD COLUMN physiology_id TEXT;
+ALTER TABLE segmentations ADD COLUMN physiology_names TEXT NOT NULL DEFAULT '{}';
+CREATE TABLE region_decisions (
+    decision_id INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
+    labels_id TEXT NOT NULL,
+    lesion INTEGER NOT NULL,
+    region TEXT NOT NULL,
+    site TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL
+);
+ALTER TABLE lesions ADD COLUMN region TEXT NOT NULL DEFAULT '';
+ALTER TABLE lesions ADD COLUMN region_site TEXT NOT NULL DEFAULT '';
+ALTER TABLE lesions ADD COLUMN region_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE lesions ADD COLUMN
+    region_decision_id INTEGER REFERENCES region_decisions DEFERRABLE INITIALLY DEFERRED;
+CREATE TABLE clicks (
+    click_id INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES segmentations DEFERRABLE INITIALLY DEFERRED,
+    z INTEGER NOT NULL,
+    y INTEGER NOT NULL,
+    x INTEGER NOT NULL,
+    positive INTEGER NOT NULL CHECK (positive IN (0, 1)),
+    insist INTEGER NOT NULL CHECK (insist IN (0, 1)),
+    lesion INTEGER NOT NULL,
+    threshold_suv REAL,
+    method TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL
+);
+CREATE INDEX clicks_of_studies ON clicks (study_id, lesion);
+"""
+_NEW_IN_3 = {
+    "segmentations": {"physiology_id": None, "physiology_names": "{}"},
+    "lesions": {"region": "", "region_site": "", "region_reason": "", "region_decision_id": None},
+}
+
+
+def _to_3(database: Database) -> None:
+    """Regions of lesions, the clicks of readers, and what was taken for physiological."""
+    for statement in _TO_3.split(";"):
+        database.rows(statement)
+    _rewrite_journal(database, {table: partial(_with, new) for table, new in _NEW_IN_3.items()})
+
+
+def _with(new: Row, row: Row) -> Row:
+    return {**row, **new}
+
+
 def _rewrite_journal(database: Database, new: dict[str, Callable[[Row], Row]]) -> None:
     """Give the rows kept in the journal the new form of their table, or undo would no longer fit."""
     for entry in database.rows("SELECT id, changes FROM journal"):
@@ -91,4 +143,4 @@ def _rewritten(change: RowChange, new: Callable[[Row], Row]) -> RowChange:
 
 
 # What brings a case of version n to n + 1.
-MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2}
+MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2, 2: _to_3}

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from PSMASegmentLib.measure import measure_lesions
 
-from .case_rows import from_json, lesion_row, study_row, to_json
+from .case_rows import from_json, measured_columns, study_row, to_json
 from .case_versions import CaseVersions
 from .journal import Change
 from .progress import Progress
-from .records import LesionInput, StudyRecord
+from .records import StudyRecord
 from .study import Study
 from .suv_emission import suv_emission
 
 # Columns of ``studies`` that decide whether a study was read with other values, and those that follow from them.
 _VALUES = ("tracer", "scaling", "injected_activity_mbq", "minutes_after_injection", "weight_kg", "height_m", "sex")
 _FOLLOWING = ("emission_id", "emission_max", "warnings")
-_NOT_MEASURED = ("origin", "reason", "mask", "sources", "decision_id")
 FOUND_BEFORE = "The lesions were found before values of the study were changed: find them again."
 
 
@@ -55,9 +54,8 @@ class CaseReread(CaseVersions):
             return
         suv = suv_emission(study.emission, study.scaling, stored.label)
         for measures in measure_lesions(suv, self._states.load(segmentation["labels_id"])):
-            row = lesion_row(stored.study_id, LesionInput(measures), None)
             key = {"study_id": stored.study_id, "lesion": measures.lesion}
-            change.update("lesions", key, {name: row[name] for name in row if name not in _NOT_MEASURED})
+            change.update("lesions", key, measured_columns(measures))
         provenance = from_json(segmentation["provenance"])
         if provenance.pop("request", None) is not None:  # masks that follow from SUVs; the next search is not skipped
             provenance["warnings"] = [*provenance.get("warnings", []), FOUND_BEFORE]

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from PSMASegmentLib.lesion_regions import Region
 from PSMASegmentLib.measure import Measures
 
 from .case_database import readable
 from .errors import InputError
 from .records import (
+    PROPOSED,
+    READER,
+    ClickRecord,
     LesionInput,
     LesionRecord,
     LinkInput,
@@ -203,15 +207,34 @@ def segmentation_record(row: sqlite3.Row, version: str, signed_state_differs: bo
 
 def lesion_row(study_id: int, lesion: LesionInput, decision_id: int | None) -> Row:
     """Columns of ``lesions`` for a lesion of a new segmentation, which stands for itself."""
-    measures = lesion.measures
-    row: Row = {"study_id": study_id, "lesion": int(measures.lesion), "voxels": int(measures.voxels)}
+    return {
+        "study_id": study_id,
+        "lesion": int(lesion.lesion),
+        **measured_columns(lesion.measures),
+        "origin": lesion.origin,
+        "reason": lesion.reason,
+        "decision_id": decision_id,
+        "mask": lesion.mask,
+        "sources": to_json([int(lesion.lesion)]),
+        **region_columns(lesion.region),
+        "region_decision_id": None,
+    }
+
+
+def measured_columns(measures: Measures) -> Row:
+    """Columns of ``lesions`` that are measured."""
+    row: Row = {"voxels": int(measures.voxels)}
     for name in ("volume_ml", "suv_max", "suv_mean", "suv_peak", "tl_psma"):
         row[name] = float(getattr(measures, name))
     for place in ("centroid", "hottest"):
         for axis, value in zip("xyz", getattr(measures, f"{place}_mm"), strict=True):
             row[f"{place}_{axis}_mm"] = float(value)
-    row |= {"origin": lesion.origin, "reason": lesion.reason, "decision_id": decision_id, "mask": lesion.mask}
-    return {**row, "sources": to_json([int(measures.lesion)])}
+    return row
+
+
+def region_columns(region: Region) -> Row:
+    """Columns of ``lesions`` for a proposed region."""
+    return {"region": region.name, "region_site": region.site, "region_reason": region.reason}
 
 
 @readable()
@@ -228,6 +251,9 @@ def lesion_record(row: sqlite3.Row | Row) -> LesionRecord:
         centroid_mm=(row["centroid_x_mm"], row["centroid_y_mm"], row["centroid_z_mm"]),
         hottest_mm=(row["hottest_x_mm"], row["hottest_y_mm"], row["hottest_z_mm"]),
     )
+    region, source = Region(row["region"], row["region_site"], row["region_reason"]), PROPOSED
+    if row["chosen_region"]:
+        region, source = Region(row["chosen_region"], row["chosen_site"]), READER
     return LesionRecord(
         study_id=row["study_id"],
         lesion=row["lesion"],
@@ -238,6 +264,43 @@ def lesion_record(row: sqlite3.Row | Row) -> LesionRecord:
         decision_reason=row["decision_reason"] or "",
         track=row["track"],
         mask=row["mask"],
+        region=region,
+        region_source=source if region.name else "",
+    )
+
+
+def click_row(click: ClickRecord, study_id: int, click_id: int, user: str) -> Row:
+    """Columns of ``clicks`` for a click that is made now."""
+    z, y, x = (int(index) for index in click.index_zyx)
+    return {
+        "click_id": click_id,
+        "study_id": study_id,
+        "z": z,
+        "y": y,
+        "x": x,
+        "positive": int(click.positive),
+        "insist": int(click.insist),
+        "lesion": int(click.lesion),
+        "threshold_suv": _number(click.threshold_suv),
+        "method": click.method,
+        "user": user,
+        "time": now(),
+    }
+
+
+@readable()
+def click_record(row: sqlite3.Row) -> ClickRecord:
+    """One click."""
+    return ClickRecord(
+        study_id=row["study_id"],
+        index_zyx=(row["z"], row["y"], row["x"]),
+        positive=bool(row["positive"]),
+        insist=bool(row["insist"]),
+        lesion=row["lesion"],
+        threshold_suv=row["threshold_suv"],
+        method=row["method"],
+        user=row["user"],
+        time=datetime.fromisoformat(row["time"]),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # "PSMA" in ASCII, in the header of the file: tells a case from any other SQLite database.
 APPLICATION_ID = 0x50534D41
-SCHEMA_VERSION = 2  # with every new version goes a migration, in case_migrations.py
+SCHEMA_VERSION = 3  # with every new version goes a migration, in case_migrations.py
 
 # Constraints between rows are checked when a step is committed: a step may replace rows in any order.
 SCHEMA = """
@@ -43,13 +43,16 @@ CREATE TABLE studies (
     sex TEXT NOT NULL DEFAULT ''
 );
 -- Every labels_id, here and below, names a state of the labels: "IMAGE", the automatic result in images/, or
--- "IMAGE@PATCH", that image with the edits up to and including this one of mask_patches.
+-- "IMAGE@PATCH", that image with the edits up to and including this one of mask_patches. physiology_id: labels of what
+-- was taken for physiological; physiology_names: JSON, their values and what they stand for.
 CREATE TABLE segmentations (
     study_id INTEGER PRIMARY KEY REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
     labels_id TEXT NOT NULL,
     provenance TEXT NOT NULL,
     removed TEXT NOT NULL,
-    created TEXT NOT NULL
+    created TEXT NOT NULL,
+    physiology_id TEXT,
+    physiology_names TEXT NOT NULL DEFAULT '{}'
 );
 -- A decision stays tied to the mask it was made on (labels_id, lesion) whatever is segmented later.
 CREATE TABLE lesion_decisions (
@@ -62,9 +65,21 @@ CREATE TABLE lesion_decisions (
     user TEXT NOT NULL,
     time TEXT NOT NULL
 );
--- The lesions of today; decision_id is the decision that applies to the lesion today. mask: found automatically and
--- untouched, found and then edited, or made by hand. sources: JSON list of the lesions in the image of labels_id that
--- this one stands for, none for a lesion that was added to it.
+-- The regions that a reader chose, tied to masks as decisions are. region: '' where the choice was taken back.
+CREATE TABLE region_decisions (
+    decision_id INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
+    labels_id TEXT NOT NULL,
+    lesion INTEGER NOT NULL,
+    region TEXT NOT NULL,
+    site TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL
+);
+-- The lesions of today; decision_id and region_decision_id are the decisions that apply to the lesion today. mask:
+-- found automatically and untouched, found and then edited, or made by hand. sources: JSON list of the lesions in the
+-- image of labels_id that this one stands for, none for a lesion that was added to it. region ... region_reason: as
+-- proposed.
 CREATE TABLE lesions (
     study_id INTEGER NOT NULL REFERENCES segmentations DEFERRABLE INITIALLY DEFERRED,
     lesion INTEGER NOT NULL CHECK (lesion BETWEEN 1 AND 65535),
@@ -85,8 +100,29 @@ CREATE TABLE lesions (
     decision_id INTEGER REFERENCES lesion_decisions DEFERRABLE INITIALLY DEFERRED,
     mask TEXT NOT NULL DEFAULT 'automatic' CHECK (mask IN ('automatic', 'corrected', 'drawn')),
     sources TEXT NOT NULL DEFAULT '[]',
+    region TEXT NOT NULL DEFAULT '',
+    region_site TEXT NOT NULL DEFAULT '',
+    region_reason TEXT NOT NULL DEFAULT '',
+    region_decision_id INTEGER REFERENCES region_decisions DEFERRABLE INITIALLY DEFERRED,
     PRIMARY KEY (study_id, lesion)
 ) WITHOUT ROWID;
+-- The clicks that edited masks, in the order they were made. lesion: the lesion that a click is about today, 0 where it
+-- is gone or another edit has overruled the click. threshold_suv: SUVbw, NULL where no threshold decided.
+CREATE TABLE clicks (
+    click_id INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES segmentations DEFERRABLE INITIALLY DEFERRED,
+    z INTEGER NOT NULL,
+    y INTEGER NOT NULL,
+    x INTEGER NOT NULL,
+    positive INTEGER NOT NULL CHECK (positive IN (0, 1)),
+    insist INTEGER NOT NULL CHECK (insist IN (0, 1)),
+    lesion INTEGER NOT NULL,
+    threshold_suv REAL,
+    method TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL
+);
+CREATE INDEX clicks_of_studies ON clicks (study_id, lesion);
 CREATE TABLE registrations (
     fixed_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
     moving_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
@@ -240,7 +276,9 @@ JOURNALED: dict[str, tuple[str, ...]] = {
     "studies": ("study_id",),
     "segmentations": ("study_id",),
     "lesion_decisions": ("decision_id",),
+    "region_decisions": ("decision_id",),
     "lesions": ("study_id", "lesion"),
+    "clicks": ("click_id",),
     "registrations": ("fixed_id", "moving_id"),
     "matchings": ("baseline_id", "followup_id"),
     "links": ("baseline_id", "followup_id", "baseline_lesion", "followup_lesion"),
@@ -251,15 +289,21 @@ JOURNALED: dict[str, tuple[str, ...]] = {
     "signatures": ("signature",),
 }
 
-# Columns that hold the name of an image in images/, or of a state of labels, which begins with one. An edit needs its
+# Columns that hold the name of a state of labels, which begins with the name of an image in images/. An edit needs its
 # image only as long as one of these, or the journal, names the edit.
-IMAGE_COLUMNS: dict[str, tuple[str, ...]] = {
-    "studies": ("emission_id", "ct_id", "organs_id"),
+STATE_COLUMNS: dict[str, tuple[str, ...]] = {
     "segmentations": ("labels_id",),
     "lesion_decisions": ("labels_id",),
+    "region_decisions": ("labels_id",),
     "link_decisions": ("from_labels_id", "to_labels_id"),
     "tracking_uids": ("labels_id",),
     "signatures": ("labels_id",),
+}
+# The same, and the columns that hold the name of an image.
+IMAGE_COLUMNS: dict[str, tuple[str, ...]] = {
+    **STATE_COLUMNS,
+    "studies": ("emission_id", "ct_id", "organs_id"),
+    "segmentations": ("labels_id", "physiology_id"),
 }
 
 

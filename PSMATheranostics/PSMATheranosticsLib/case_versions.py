@@ -12,13 +12,15 @@ from .case_database import readable
 from .case_edits import CaseEdits
 from .case_labels import without
 from .case_lesions import LESIONS
-from .case_rows import from_json, lesion_record, now, segmentation_record, to_json
+from .case_rows import Row, from_json, lesion_record, now, segmentation_record, to_json
 from .case_schema import image_of
 from .errors import CaseError, InputError
 from .records import SegmentationRecord, VersionRecord
 
 VERSIONS = ("current", "automatic", "signed")
 _SIGNATURES = "SELECT * FROM signatures WHERE study_id = ? ORDER BY signature"
+# What lesions that were signed before schema 3 do not have.
+_ADDED: Row = dict.fromkeys(("region", "region_site", "region_reason", "chosen_region", "chosen_site"), "")
 
 
 class CaseVersions(CaseEdits):
@@ -117,7 +119,7 @@ class CaseVersions(CaseEdits):
             user=signature["user"],
             edits=len(self._states.edits(signature["labels_id"])),
             note=signature["note"],
-            lesions=tuple(lesion_record(lesion) for lesion in json.loads(signature["lesions"])),
+            lesions=tuple(lesion_record({**_ADDED, **lesion}) for lesion in json.loads(signature["lesions"])),
         )
 
     def _last_signature(self, study_id: int) -> sqlite3.Row:

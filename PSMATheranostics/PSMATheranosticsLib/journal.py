@@ -18,6 +18,9 @@ from .errors import CaseError
 from .journal_rows import Row, RowChange, decode, encode
 from .records import JournalEntry
 
+_LAST_DONE = "SELECT * FROM journal WHERE state = 'done' ORDER BY id DESC LIMIT 1"
+_FIRST_UNDONE = "SELECT * FROM journal WHERE state = 'undone' ORDER BY id LIMIT 1"
+
 
 class Change:
     """Writes rows of the journaled tables within one step, and keeps what they were before."""
@@ -91,11 +94,23 @@ class Journal:
 
     def undo(self) -> str | None:
         """Take the last step back; return its name, None where there is nothing to undo."""
-        return self._move("SELECT * FROM journal WHERE state = 'done' ORDER BY id DESC LIMIT 1", "undone")
+        return self._move(_LAST_DONE, "undone")
 
     def redo(self) -> str | None:
         """Repeat the step that was undone last; return its name, None where there is none."""
-        return self._move("SELECT * FROM journal WHERE state = 'undone' ORDER BY id LIMIT 1", "done")
+        return self._move(_FIRST_UNDONE, "done")
+
+    def next_undo(self) -> str | None:
+        """The name of the step that ``undo`` would take back."""
+        return self._name(_LAST_DONE)
+
+    def next_redo(self) -> str | None:
+        """The name of the step that ``redo`` would repeat."""
+        return self._name(_FIRST_UNDONE)
+
+    def _name(self, query: str) -> str | None:
+        entry = self._database.row(query)
+        return None if entry is None else str(entry["action"])
 
     def _move(self, query: str, state: str) -> str | None:
         if self._open is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .case_database import Database
-from .case_schema import IMAGE_COLUMNS, JOURNALED, image_of
+from .case_schema import IMAGE_COLUMNS, JOURNALED, STATE_COLUMNS, image_of
 from .errors import CaseError
 from .journal_rows import RowChange, decode
 
@@ -40,13 +40,17 @@ def read_steps(database: Database) -> Steps:
 
 def images_in(steps: Steps) -> set[str]:
     """Images named by rows before or after any of the steps."""
-    return {image_of(name) for name in names_in(steps)}
+    return {image_of(name) for name in _named(steps, IMAGE_COLUMNS)}
 
 
-def names_in(steps: Steps) -> set[str]:
-    """Images and states of labels named by rows before or after any of the steps."""
+def states_in(steps: Steps) -> set[str]:
+    """States of labels named by rows before or after any of the steps."""
+    return _named(steps, STATE_COLUMNS)
+
+
+def _named(steps: Steps, columns: Mapping[str, Iterable[str]]) -> set[str]:
     rows = ((change.table, row) for _, _, changes in steps for change in changes for row in change[1:] if row)
-    return {row[column] for table, row in rows for column in IMAGE_COLUMNS.get(table, ()) if row[column]}
+    return {row[column] for table, row in rows for column in columns.get(table, ()) if row[column]}
 
 
 def _state(database: Database) -> State:

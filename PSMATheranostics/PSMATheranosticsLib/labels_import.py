@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PSMASegmentLib.measure import measure_lesions
+from PSMASegmentLib.region_proposal import region_proposer
 
 from .case_store import CaseStore
 from .errors import InputError
@@ -14,6 +15,7 @@ from .labels_read import ImportedLabels, read_labels
 from .progress import Progress, part
 from .read_input import NO_PATIENT_ID
 from .records import LesionInput
+from .study_images import images_of
 from .suv_emission import suv_emission
 
 METHOD = "imported"
@@ -47,9 +49,13 @@ def import_labels(
     step(0.0, "Measuring lesions")
     try:
         measured = measure_lesions(emission, found.labels)
+        regions = region_proposer(images_of(case, study, emission)).propose_all(found.labels)
     except ValueError as error:
         raise InputError(f"{study.label}: {error}") from error
-    lesions = [LesionInput(one, METHOD, _reason(found, one.lesion), mask="drawn") for one in measured]
+    lesions = [
+        LesionInput(one, METHOD, _reason(found, one.lesion), mask="drawn", region=regions[one.lesion])
+        for one in measured
+    ]
     provenance = {
         "method": METHOD,
         "file": path.name,

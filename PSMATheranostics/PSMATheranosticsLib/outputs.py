@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from PSMASegmentLib.lesion_regions import REGIONS
+
 from .results_model import LesionResult, Results
 from .suv_norms import SUV_NORMS
 from .whole_file import write_whole
@@ -54,6 +56,10 @@ LESION_COLUMNS: dict[str, str] = {
         for name in SUV_NORMS
     },
     "linked_to": "lesions of earlier studies: study_id:lesion (kind, confidence, status), separated by semicolons",
+    "region": f"where the lesion is counted: {', '.join(REGIONS)}",
+    "region_site": "more about the place, such as liver or pelvis",
+    "region_source": "proposed by the software, or chosen by a reader: proposed or reader",
+    "reviewed": "yes where a reader accepted the lesion, else no",
 }
 
 
@@ -141,6 +147,10 @@ def _lesion_fields(lesion: LesionResult) -> dict[str, Any]:
         "origin": lesion.origin,
         "reason": lesion.reason,
         "linked_to": "; ".join(links),
+        "region": lesion.region.name,
+        "region_site": lesion.region.site,
+        "region_source": lesion.region_source,
+        "reviewed": "yes" if lesion.reviewed else "no",
     }
 
 

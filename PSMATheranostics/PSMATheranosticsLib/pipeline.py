@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import SimpleITK as sitk
-from PSMASegmentLib.engine import Images, SegmentationEngine
+from PSMASegmentLib.engine import SegmentationEngine
 from PSMASegmentLib.measure import measure_lesions
-from PSMASegmentLib.organs import OrganMap
+from PSMASegmentLib.region_proposal import region_proposer
 from PSMATrackingLib.matching import Matching, match_lesions, settings_for
 from PSMATrackingLib.registration import REGISTRATION_METHODS, RegistrationImages, register
 from PSMATrackingLib.tracks import build_tracks
@@ -29,6 +29,7 @@ from .progress import Progress, part
 from .records import LesionInput, LinkInput, StudyRecord, TrackInput
 from .results import Results, collect_results
 from .study import Study
+from .study_images import images_of
 
 
 @dataclass(frozen=True)
@@ -111,16 +112,19 @@ def segment_study(
     before = case.segmentation(study_id)
     if before is not None and before.provenance.get("request") == request:
         return False
-    emission = case.load_image(study.emission_id)
-    images = _images(case, study, emission)
+    images = images_of(case, study)
     with _naming(study.label):
         found = SegmentationEngine().segment(images, method, settings, part(progress, 0.0, 0.8))
     step = part(progress, 0.8, 1.0)
     step(0.0, "Measuring lesions")
+    measured = measure_lesions(images.emission, found.labels)
+    step(0.3, "Proposing regions")
+    with _naming(study.label):
+        regions = region_proposer(images).propose_all(found.labels)
     findings = {finding.lesion: finding for finding in found.findings}
     lesions = [
-        LesionInput(measures=measures, origin=findings[measures.lesion].origin, reason=findings[measures.lesion].reason)
-        for measures in measure_lesions(emission, found.labels)
+        LesionInput(one, findings[one.lesion].origin, findings[one.lesion].reason, region=regions[one.lesion])
+        for one in measured
     ]
     removed = [
         {
@@ -131,17 +135,17 @@ def segment_study(
         }
         for region in found.removed
     ]
-    case.save_segmentation(study_id, found.labels, lesions, removed, {**found.provenance, "request": request})
+    step(0.6, "Storing lesions")
+    case.save_segmentation(
+        study_id,
+        found.labels,
+        lesions,
+        removed,
+        {**found.provenance, "request": request},
+        physiology=None if found.physiology is None else (found.physiology, found.physiology_names),
+    )
     step(1.0, f"{len(lesions)} lesions")
     return True
-
-
-def _images(case: CaseStore, study: StudyRecord, emission: sitk.Image) -> Images:
-    organs = None
-    if study.organs_id is not None:
-        organs = OrganMap(case.load_image(study.organs_id), dict(study.organ_names))
-    ct = case.load_image(study.ct_id) if study.ct_id is not None else None
-    return Images(emission=emission, units=study.scaling.quantity, tracer=study.tracer, ct=ct, organs=organs)
 
 
 def segment_studies(

@@ -11,11 +11,14 @@ from datetime import datetime
 from typing import Any
 
 import SimpleITK as sitk
+from PSMASegmentLib.lesion_regions import Region
 from PSMASegmentLib.measure import Measures
 
 from .study import DicomOrigin, Scaling
 
 LESION_DECISIONS = ("undecided", "accepted", "rejected")
+NO_REGION = Region("")
+PROPOSED, READER = "proposed", "reader"  # where the region of a lesion comes from
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class LesionInput:
     """One lesion of a segmentation: its measures, which step found it and why it is taken for a lesion.
 
     ``mask``: "automatic", or "drawn" for masks that a person drew elsewhere and that no new segmentation may replace.
+    ``region``: as proposed.
     """
 
     measures: Measures
     origin: str = ""
     reason: str = ""
     mask: str = "automatic"
+    region: Region = NO_REGION
 
     @property
     def lesion(self) -> int:
@@ -86,6 +91,7 @@ class LesionRecord:
     """One lesion with its track and the physician's decision: "undecided", "accepted" or "rejected".
 
     ``mask``: "automatic" (as found), "corrected" (found, then edited by hand) or "drawn" (made by hand).
+    ``region_source``: "reader" where somebody chose the region, "proposed", or "" where there is none.
     """
 
     study_id: int
@@ -97,6 +103,33 @@ class LesionRecord:
     decision_reason: str
     track: int | None
     mask: str = "automatic"
+    region: Region = NO_REGION
+    region_source: str = ""
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a reader has accepted the lesion."""
+        return self.decision == "accepted"
+
+
+@dataclass(frozen=True)
+class ClickRecord:
+    """A reader's click that edited a mask: the voxel (z, y, x), lesion or not, also in physiological uptake (insist).
+
+    ``lesion``: the one that the click is about; when read, the one it is about today, 0 where that is gone or another
+    edit has overruled the click. ``threshold_suv``: SUVbw, None where no threshold decided. ``method``: what answered,
+    such as "growth". ``user`` and ``time`` are the store's when the click is stored.
+    """
+
+    study_id: int
+    index_zyx: tuple[int, int, int]
+    positive: bool
+    insist: bool
+    lesion: int
+    threshold_suv: float | None = None
+    method: str = ""
+    user: str = ""
+    time: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -206,7 +239,7 @@ class ResponseRecord:
 class OrphanedDecision:
     """A physician's decision whose lesion is not in the automatic results of today. It comes back when the lesion does.
 
-    ``about`` says what was decided on in the words of that time; ``what`` is "lesion" or "link".
+    ``about`` says what was decided on in the words of that time; ``what`` is "lesion", "region" or "link".
     """
 
     what: str

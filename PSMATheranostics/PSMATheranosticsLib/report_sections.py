@@ -7,13 +7,15 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from PSMASegmentLib.lesion_regions import REGIONS
 
 from . import recip
 from .mip import WINDOW_SUV, GoneMark, LesionMark, MipFigure, Panel, draw_mips
 from .progress import Progress
 from .projection import project_anterior
+from .records import READER
 from .report_text import header_value, runs
-from .results_model import LesionResult, Results, StudyResult, TrackCell
+from .results_model import UNKNOWN_REGION, LesionResult, Results, StudyResult, TrackCell, TrackResult
 from .status_colors import STATUS_LETTERS, STATUS_MEANINGS, STATUSES, status_hex
 
 if TYPE_CHECKING:
@@ -154,8 +156,20 @@ class TotalsSection:
     name, title, template = "totals", "Whole-body totals", "report_totals.html.j2"
 
     def data(self, results: Results, case: CaseStore, progress: Progress) -> dict[str, Any] | None:
-        """The template takes everything from the results; the table shares its pages with that of the lesions."""
-        return {"wide": len(results.studies) > STUDIES_UPRIGHT} if results.studies else None
+        """Totals of all lesions come from the results, those of each region by study where any region is known.
+
+        The tables share their pages with that of the lesions.
+        """
+        if not results.studies:
+            return None
+        counted = [study for study in results.studies if study.segmentation is not None]
+        named = {name for study in counted for name in study.by_region}
+        regions = [name for name in (*REGIONS, UNKNOWN_REGION) if name in named]
+        return {
+            "wide": len(results.studies) > STUDIES_UPRIGHT,
+            "studies": counted,
+            "regions": [] if regions == [UNKNOWN_REGION] else regions,
+        }
 
 
 class TracksSection:
@@ -171,6 +185,7 @@ class TracksSection:
         rows = [
             {
                 "track": track,
+                "region": _latest_region(track, lesions),
                 "cells": [(cell, _link_text(cell, lesions)) for cell in track.cells if cell.study_id in shown],
             }
             for track in results.tracks
@@ -179,7 +194,25 @@ class TracksSection:
         loose = [(study, lesion) for study in results.studies for lesion in study.lesions if not lesion.track]
         if not rows and not loose:
             return None
-        return {"rows": rows, "studies": followed, "loose": loose, "wide": len(followed) > STUDIES_UPRIGHT}
+        return {
+            "rows": rows,
+            "studies": followed,
+            "loose": [(study, lesion, _region_text(lesion)) for study, lesion in loose],
+            "has_regions": any(lesion.region.name for lesion in lesions.values()),
+            "wide": len(followed) > STUDIES_UPRIGHT,
+        }
+
+
+def _latest_region(track: TrackResult, lesions: dict[tuple[int, int], LesionResult]) -> tuple[str, str]:
+    """The region of a track by its latest lesion, because a reader may have chosen another one on one study."""
+    last = [cell for cell in track.cells if cell.lesion is not None][-1]
+    return _region_text(lesions[last.study_id, last.lesion or 0])
+
+
+def _region_text(lesion: LesionResult) -> tuple[str, str]:
+    """Region, and what is to be said below it: the place, and that a reader chose it."""
+    about = [lesion.region.site, "by a reader" if lesion.region_source == READER else ""]
+    return lesion.region.name, ", ".join(part for part in about if part)
 
 
 def _link_text(cell: TrackCell, lesions: dict[tuple[int, int], LesionResult]) -> str:

@@ -93,8 +93,9 @@ def _lesions(count: int) -> str:
 def decision_warnings(orphans: Sequence[OrphanedDecision]) -> Iterator[ResultWarning]:
     """Decisions of a reader that no longer apply because the automatic results have changed."""
     for orphan in orphans:
+        gone = "link" if orphan.what == "link" else "lesion"
         text = (
             f"{orphan.user} decided '{orphan.decision}' on {orphan.about} ({orphan.time:%Y-%m-%d}), "
-            f"but that {orphan.what} is not found any more: decide again where it matters."
+            f"but that {gone} is not found any more: decide again where it matters."
         )
         yield ResultWarning(text, "decision")

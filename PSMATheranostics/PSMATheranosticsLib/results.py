@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from PSMASegmentLib.lesion_regions import REGIONS
 from PSMASegmentLib.measure import Measures, Totals, totals
 
 from . import __version__
@@ -24,6 +25,7 @@ from .result_warnings import (
     tracking_warnings,
 )
 from .results_model import (
+    UNKNOWN_REGION,
     LesionResult,
     LinkResult,
     RegistrationResult,
@@ -158,6 +160,7 @@ def _study_results(case: CaseStore, read: _Case) -> tuple[StudyResult, ...]:
                 rejected=rejected,
                 removed=() if segmentation is None else tuple(segmentation.removed),
                 warnings=tuple(study.warnings),
+                by_region=_by_region(lesions),
             )
         )
     return tuple(results)
@@ -193,6 +196,12 @@ def _changes(baseline: Totals | None, now: Totals | None) -> dict[str, float | N
     return {name: percent_change(getattr(baseline, name, None), getattr(now, name, None)) for name in names}
 
 
+def _by_region(lesions: Sequence[LesionResult]) -> dict[str, Totals]:
+    """Totals of the lesions of each region in which there are any."""
+    groups = {name: [lesion.measures for lesion in lesions if lesion.region.name == name] for name in (*REGIONS, "")}
+    return {name or UNKNOWN_REGION: totals(measures) for name, measures in groups.items() if measures}
+
+
 def _links_by_followup(links: Sequence[LinkRecord]) -> dict[tuple[int, int], list[LinkRecord]]:
     found: dict[tuple[int, int], list[LinkRecord]] = {}
     for link in links:
@@ -221,6 +230,9 @@ def _lesion_result(
         decision=lesion.decision,
         decision_reason=lesion.decision_reason,
         mask=lesion.mask,
+        region=lesion.region,
+        region_source=lesion.region_source,
+        reviewed=lesion.reviewed,
         links=tuple(
             LinkResult(
                 earlier_study_id=link.baseline_id,

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from typing import Any
 
+from PSMASegmentLib.lesion_regions import Region
 from PSMASegmentLib.measure import Measures, Totals
 
+from .records import NO_REGION
 from .study import Patient, Scaling
 
 SCHEMA = "psma-results/1"
+UNKNOWN_REGION = "unknown"  # in totals by region: lesions for which none is proposed and nobody has chosen one
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class LesionResult:
     decision: str  # "undecided", "accepted"; "rejected" only in ``StudyResult.rejected``
     decision_reason: str
     mask: str = "automatic"  # "automatic", "corrected" or "drawn" by hand
+    region: Region = NO_REGION  # where the lesion is counted; its name is "" where that is not known
+    region_source: str = ""  # "proposed", or "reader" where somebody chose it
+    reviewed: bool = False  # a reader accepted it
     links: tuple[LinkResult, ...] = ()  # by the time of the earlier study
 
     @property
@@ -114,6 +120,7 @@ class StudyResult:
     rejected: tuple[LesionResult, ...]  # those that a reader rejected; they count nowhere
     removed: tuple[dict[str, Any], ...]  # regions that the segmentation took as physiological or too small
     warnings: tuple[str, ...]
+    by_region: dict[str, Totals] = field(default_factory=dict)  # of those that count: REGIONS in order, UNKNOWN_REGION
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class WriterMark:
     """The mark of one writer. No other has the same."""
 
     def __init__(self, owner: LockOwner) -> None:
-        self._text = json.dumps({**owner.to_row(), "token": secrets.token_hex(16)})
+        self.text = json.dumps({**owner.to_row(), "token": secrets.token_hex(16)})
 
     def claim(self, database: Database, seen: str | None, with_it: Callable[[], None] | None = None) -> None:
         """Leave the mark in an open database; from now on that changes only while the mark is there.
@@ -82,6 +82,9 @@ class WriterMark:
         Raises CaseError where another mark stands there by now: somebody has taken the lock away already, or has opened
         and closed the case in between.
         """
+        if with_it is None and seen == self.text == read_mark(database):  # nobody has written since it was left
+            database.before_change = lambda: self._require(database)
+            return
         with database.writing():
             if read_mark(database) != seen:
                 raise CaseError(
@@ -90,7 +93,7 @@ class WriterMark:
                 )
             database.rows(
                 "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (WRITER_KEY, self._text),
+                (WRITER_KEY, self.text),
             )
             if with_it is not None:
                 with_it()
@@ -98,7 +101,7 @@ class WriterMark:
 
     def _require(self, database: Database) -> None:
         mark = read_mark(database)
-        if mark != self._text:
+        if mark != self.text:
             raise CaseError(
                 f"This program lost the right to change the case {database.path.parent}: its lock was broken, and "
                 f"{_name_in(mark)} has taken over since. Nothing of this step was stored. Close the case here and open "

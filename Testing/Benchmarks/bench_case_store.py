@@ -156,10 +156,8 @@ def measure(folder: Path, repeats: int) -> None:
         print("undo, case store      ", milliseconds(lambda n: case.undo(), repeats))
         few = max(3, repeats // 5)
         print("segmentation, store   ", milliseconds(lambda n: case.save_segmentation(1, labels, lesions), few))
-        rows = [
-            (1, item.lesion, *(float(n) for n in range(12)), "rules", "hot", None, "automatic", f"[{item.lesion}]")
-            for item in lesions
-        ]
+        measured, text = [float(n) for n in range(12)], ("rules", "hot", None, "automatic")
+        rows = [(1, item.lesion, *measured, *text, f"[{item.lesion}]", "", "", "", None) for item in lesions]
         print("segmentation, SQLite  ", milliseconds(lambda n: insert_rows(plain, "lesions", rows), few))
         print("lesions, read         ", milliseconds(lambda n: case.lesions(1), repeats))
     print(
@@ -203,6 +201,14 @@ def measure_edits(folder: Path, repeats: int) -> None:
         steps = np.percentile(times, [50, 95, 100])
         print("edit, case store      ", "{:8.2f} ms (95th percentile {:.2f}, largest {:.2f}".format(*steps), end="")
         print(f", {repeats} times)")
+        case.release()
+
+        def edit_with_lock(number: int) -> None:
+            with case.writing():
+                edit(repeats + number)
+
+        print("edit, lock taken for it", milliseconds(edit_with_lock, repeats // 2))
+        case.acquire()
         print("edit, undo            ", milliseconds(lambda _: case.undo(), repeats // 2))
         bytes_each = case._database.rows("SELECT avg(length(content)) FROM mask_patches")[0][0]
         print(f"edit, bytes of patch     {bytes_each:8.0f}")

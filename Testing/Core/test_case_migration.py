@@ -1,7 +1,8 @@
-"""A case of schema 1, made by the program of that time, is brought up to date with its whole history.
+"""Cases of schema 1 and 2, made by the program of that time, are brought up to date with their whole history.
 
 ``data/case_schema_1.zip`` is such a case folder: two synthetic studies, links, tracks, decisions, and steps that were
-undone or discarded, written by version 0.1.0 before edits of masks and signatures were there.
+undone or discarded, written by version 0.1.0 before edits of masks and signatures were there. ``case_schema_2.zip``
+holds the same and edits, a signature and a study that was segmented again after edits; it knows no regions and clicks.
 """
 
 from __future__ import annotations
@@ -13,24 +14,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from PSMASegmentLib.lesion_regions import Region
 from PSMATheranosticsLib import case_schema
 from PSMATheranosticsLib.case_check import check_case
 from PSMATheranosticsLib.case_migrations import MIGRATIONS
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.errors import CaseError
 from PSMATheranosticsLib.mask_edit import MaskEdit
+from PSMATheranosticsLib.records import ClickRecord
+from PSMATheranosticsLib.results import collect_results
 from tiny_case import PATIENT, image, same_image, snapshot, study
 
-OLD_CASE = Path(__file__).parent / "data" / "case_schema_1.zip"
+DATA = Path(__file__).parent / "data"
+
+
+def unpacked(schema: int, folder: Path) -> Path:
+    """The folder of a case of an old schema."""
+    with zipfile.ZipFile(DATA / f"case_schema_{schema}.zip") as archive:
+        archive.extractall(folder)
+    return folder
 
 
 @pytest.fixture
 def old_case(tmp_path: Path) -> Path:
     """The folder of a case of schema 1."""
-    folder = tmp_path / "old"
-    with zipfile.ZipFile(OLD_CASE) as archive:
-        archive.extractall(folder)
-    return folder
+    return unpacked(1, tmp_path / "old")
+
+
+@pytest.fixture
+def case_2(tmp_path: Path) -> Path:
+    """The folder of a case of schema 2."""
+    return unpacked(2, tmp_path / "old")
 
 
 def columns(folder: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -45,19 +60,23 @@ def columns(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     return found
 
 
-def test_a_reader_is_told_to_open_an_old_case_for_writing_once(old_case: Path):
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_reader_is_told_to_open_an_old_case_for_writing_once(schema: int, tmp_path: Path):
+    folder = unpacked(schema, tmp_path / "old")
     with pytest.raises(CaseError, match="for writing"):
-        CaseStore.open(old_case)
-    connection = sqlite3.connect(old_case / "case.db")
-    assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
+        CaseStore.open(folder)
+    connection = sqlite3.connect(folder / "case.db")
+    assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (str(schema),)
     connection.close()
 
 
-def test_an_old_case_has_the_tables_of_a_new_one_afterwards(old_case: Path, tmp_path: Path):
-    CaseStore.open(old_case, write=True).close()
+@pytest.mark.parametrize("schema", [1, 2])
+def test_an_old_case_has_the_tables_of_a_new_one_afterwards(schema: int, tmp_path: Path):
+    folder = unpacked(schema, tmp_path / "old")
+    CaseStore.open(folder, write=True).close()
     CaseStore.create(tmp_path / "new", PATIENT).close()
-    assert columns(old_case) == columns(tmp_path / "new")
-    assert check_case(old_case) == []
+    assert columns(folder) == columns(tmp_path / "new")
+    assert check_case(folder) == []
 
 
 def test_what_an_old_case_holds_is_still_there(old_case: Path):
@@ -123,8 +142,65 @@ def test_the_journal_of_an_old_case_is_rewritten_for_all_its_rows(old_case: Path
     assert {table for table, _ in rows} >= {"studies", "lesions"}
     for table, row in rows:
         if table in ("studies", "lesions"):
-            wanted = {"studies": {"height_m", "sex"}, "lesions": {"mask", "sources"}}[table]
+            added = {"mask", "sources", "region", "region_site", "region_reason", "region_decision_id"}
+            wanted = {"studies": {"height_m", "sex"}, "lesions": added}[table]
             assert wanted <= set(row)
+
+
+def test_what_a_case_of_schema_2_holds_is_still_there(case_2: Path):
+    with CaseStore.open(case_2, write=True) as case:
+        found = [(item.lesion, item.decision, item.mask) for item in case.lesions(1, rejected=True)]
+        assert found == [
+            (1, "accepted", "corrected"),
+            (2, "undecided", "automatic"),
+            (3, "undecided", "automatic"),
+            (4, "undecided", "drawn"),
+        ]
+        assert [(item.decision, item.decision_reason) for item in case.lesions(2, rejected=True)] == [
+            ("accepted", ""),
+            ("rejected", "bladder"),
+        ]
+        everything = [*case.lesions(1, rejected=True), *case.lesions(2, rejected=True)]
+        assert {(item.region, item.region_source) for item in everything} == {(Region(""), "")}
+        assert (case.clicks(1), case.physiology(1)) == ([], None)
+        record = case.segmentation(1)
+        assert record is not None
+        assert (record.version, record.signed_state_differs) == ("corrected", True)
+        signed = case.versions(1)[-1]
+        assert (signed.note, [item.measures.voxels for item in signed.lesions]) == ("Tumor board", [12, 8, 8])
+        assert {(item.region, item.region_source) for item in signed.lesions} == {(Region(""), "")}
+        assert sitk.GetArrayFromImage(case.labels(1, "signed"))[0, 6, 6] == 3
+        study_1 = collect_results(case).study(1)
+        assert list(study_1.by_region) == ["unknown"]
+        assert study_1.by_region["unknown"] == study_1.totals
+
+
+def test_steps_made_with_schema_2_can_be_undone_and_redone(case_2: Path):
+    with CaseStore.open(case_2, write=True, user="tester") as case:
+        now = snapshot(case)
+        while case.undo() is not None:
+            pass
+        assert case.studies() == []
+        while case.redo() is not None:
+            pass
+        assert case.next_undo() == "Draw a third"  # undone when the case was stored, and the step before it as well
+        assert [case.undo(), case.undo()] == ["Draw a third", "Take the study of 2024-01-03 as baseline"]
+        assert snapshot(case) == now
+    assert check_case(case_2) == []
+
+
+def test_regions_and_clicks_can_be_added_to_a_case_of_schema_2(case_2: Path):
+    with CaseStore.open(case_2, write=True, user="tester") as case:
+        before = snapshot(case)
+        grow = MaskEdit((4, 4, 4), np.full((3, 2, 2), 2, np.uint16))
+        case.edit_mask(1, grow, "Click", clicks=[ClickRecord(1, (6, 4, 4), True, False, 2)])
+        case.set_region(1, 2, Region("bone", "rib"))
+        assert [item.lesion for item in case.clicks(1)] == [2]
+        assert check_case(case_2) == []
+        case.undo()
+        case.undo()
+        assert snapshot(case) == before
+    assert check_case(case_2) == []
 
 
 def test_a_new_version_of_the_schema_needs_a_migration():

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from example_case import NEW, PATIENT, A, B, Visit, make_case
+from PSMASegmentLib.lesion_regions import Region
 from PSMATheranosticsLib.outputs import LESION_COLUMNS, write_lesions_csv, write_results_json
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.results_model import Results
@@ -118,3 +119,43 @@ def test_writing_makes_the_folder_and_replaces_the_file(tmp_path):
     write_whole(path, b"second")
     assert path.read_bytes() == b"second"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_region_and_review_stand_in_new_columns_after_those_of_before(tmp_path):
+    with make_case(tmp_path / "case", [Visit(0, [A, B]), Visit(84, [A, NEW])]) as case:
+        case.set_region(1, 2, Region("bone", "third lumbar vertebra"))
+        case.decide_lesion(1, 1, "accepted")
+        results = collect_results(case)
+    write_lesions_csv(results, tmp_path / "lesions.csv")
+    rows = rows_of(tmp_path / "lesions.csv")
+    columns = ["region", "region_site", "region_source", "reviewed"]
+    assert list(rows[0])[-5:] == ["linked_to", *columns]
+    assert [[row[name] for name in columns] for row in rows] == [
+        ["", "", "", "yes"],
+        ["bone", "third lumbar vertebra", "reader", "no"],
+        ["", "", "", "no"],
+        ["", "", "", "no"],
+        ["", "", "", ""],  # the track that is gone
+    ]
+
+
+def test_json_holds_region_review_and_totals_by_region(tmp_path):
+    with make_case(tmp_path / "case", [Visit(0, [A, B])]) as case:
+        case.set_region(1, 2, Region("bone", "rib"))
+        case.decide_lesion(1, 2, "accepted")
+        results = collect_results(case)
+    write_results_json(results, tmp_path / "results.json")
+    (study,) = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["studies"]
+    first, second = study["lesions"]
+    assert (first["region"], first["region_source"], first["reviewed"]) == (
+        {"name": "", "site": "", "reason": ""},
+        "",
+        False,
+    )
+    assert (second["region"], second["region_source"], second["reviewed"]) == (
+        {"name": "bone", "site": "rib", "reason": ""},
+        "reader",
+        True,
+    )
+    assert list(study["by_region"]) == ["bone", "unknown"]
+    assert study["by_region"]["bone"]["psma_tv_ml"] == second["measures"]["volume_ml"]

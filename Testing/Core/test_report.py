@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 from example_case import PATIENT, A, B, Spot, Visit, make_case
+from PSMASegmentLib.lesion_regions import Region
 from PSMATheranosticsLib import report_text
 from PSMATheranosticsLib.report import render_report, write_report
 from PSMATheranosticsLib.report_sections import REPORT_SECTIONS
@@ -170,8 +171,11 @@ def test_report_without_follow_up_has_no_response(tmp_path):
 
 def test_report_of_lesions_that_were_not_followed_lists_them(tmp_path):
     with make_case(tmp_path / "case", VISITS[:2], followed=False) as case:
+        case.set_region(2, 1, Region("bone", "rib"))
         text = Page(render_report(collect_results(case), case)).text
     assert "Lesions that were not followed yet." in text
+    assert "Baseline 1 – 8.0" in text
+    assert "Follow-up 1 1 bone (rib, by a reader) 8.0" in text
     assert "NE candidate" in text
     assert "RECIP-SD or RECIP-PD" in text
 
@@ -265,3 +269,21 @@ def test_names_of_tracers_and_settings_are_readable():
 def test_text_in_style_cannot_end_its_string():
     assert report_text.css_text("AB-1_2.3 x") == "AB-1_2.3 x"
     assert report_text.css_text('a"</style>\\') == r"a\22 \3c \2f style\3e \5c "
+
+
+def test_regions_have_a_column_and_totals_where_they_are_known(page, tmp_path):
+    assert "Region" not in page.text  # no lesion of that case has one
+    with make_case(tmp_path / "case", VISITS[:2]) as case:
+        case.set_region(1, 1, Region("pelvic node"))
+        case.set_region(2, 1, Region("pelvic node", "right internal iliac"))
+        case.set_region(1, 2, Region("bone", "<b>rib</b>"))
+        html = render_report(collect_results(case), case)
+    text = Page(html).text
+    assert "The same by region" in text
+    # 8.0 mL of L01 at SUV 12 on both studies; L03 has no region
+    assert "pelvic node 1 8.0 96.0 1 8.0 96.0" in text
+    assert "unknown – – – 1 13.8 124.4" in text
+    assert "L01 pelvic node right internal iliac, by a reader" in text
+    assert "bone <b>rib</b>, by a reader" in text
+    assert "<b>rib" not in html
+    assert "L03 – – – –" in text

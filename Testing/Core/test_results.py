@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from example_case import NEW, PATIENT, SMALL_A, VOXEL_ML, A, B, Visit, make_case, results_of
+from PSMASegmentLib.lesion_regions import Region
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.records import LinkInput
 from PSMATheranosticsLib.results import collect_results
@@ -31,6 +32,22 @@ def test_totals_and_changes_are_those_of_the_voxels(tmp_path):
     assert followup.change_from_baseline_percent["lesion_count"] == 0
     assert baseline.image_suv_max == pytest.approx(20.0)
     assert (baseline.days_since_baseline, followup.days_since_baseline) == (0, 84)
+
+
+def test_totals_by_region_count_what_counts_in_the_order_of_the_regions(tmp_path):
+    with make_case(tmp_path / "case", [Visit(0, [A, B, NEW])]) as case:
+        (study,) = case.studies()
+        case.set_region(study.study_id, 1, Region("visceral", "liver"))
+        case.set_region(study.study_id, 2, Region("prostate bed"))
+        before = collect_results(case).study(study.study_id)
+        case.decide_lesion(study.study_id, 1, "rejected", "liver")
+        after = collect_results(case).study(study.study_id)
+    assert list(before.by_region) == ["prostate bed", "visceral", "unknown"]
+    assert before.by_region["prostate bed"].psma_tv_ml == pytest.approx(100 * VOXEL_ML)
+    assert before.by_region["prostate bed"].tl_psma == pytest.approx(100 * 20 * VOXEL_ML)
+    assert before.by_region["visceral"].psma_tv_ml == pytest.approx(125 * VOXEL_ML)
+    assert list(after.by_region) == ["prostate bed", "unknown"]
+    assert after.rejected[0].region == Region("visceral", "liver")
 
 
 def test_studies_keep_how_they_were_made(tmp_path):

@@ -22,6 +22,7 @@ from soak.disks import file_size_limit, full_disk, read_only
 from soak.kills import killed_at_operations, killed_at_random_times, power_cuts
 from soak.others import two_writers, wrong_clocks
 from soak.outcome import Outcome, table
+from soak.sequences import edit_sequences
 
 KINDS: dict[Callable[[int, int], Outcome], int] = {
     killed_at_random_times: 300,
@@ -35,6 +36,7 @@ KINDS: dict[Callable[[int, int], Outcome], int] = {
     flipped_bytes: 600,
     two_writers: 12,
     wrong_clocks: 20,
+    edit_sequences: 1000,
 }
 
 
