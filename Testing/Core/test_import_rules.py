@@ -12,8 +12,9 @@ from data_dir import ROOT
 SLICER = {"slicer", "vtk", "qt", "ctk", "PythonQt"}
 MRML = "PSMATheranosticsMrml"  # what the modules share; it speaks to Slicer and is as light as they are
 ARRAYS = {"numpy", "scipy", "SimpleITK"}
+NETWORKS = {"torch", "monai", "yaml"}  # optional: without them everything but networks works
 ALLOWED = {
-    "PSMASegmentLib": ARRAYS | {"PSMASegmentLib"},
+    "PSMASegmentLib": ARRAYS | NETWORKS | {"PSMASegmentLib"},
     "PSMATrackingLib": ARRAYS | {"PSMATrackingLib"},
     "PSMATheranosticsLib": ARRAYS
     | {
@@ -27,7 +28,7 @@ ALLOWED = {
         "tqdm",
     },
 }
-ONLY_INSIDE_FUNCTIONS = {"torch", "monai", "matplotlib", "jinja2", "tqdm", "highdicom"}
+ONLY_INSIDE_FUNCTIONS = NETWORKS | {"matplotlib", "jinja2", "tqdm", "highdicom"}
 
 
 def imported(tree: ast.AST) -> list[str]:
