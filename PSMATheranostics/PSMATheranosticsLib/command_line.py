@@ -19,7 +19,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import __version__, commands_case, commands_job, exit_codes
+from . import (
+    __version__,
+    commands_case,
+    commands_evaluate,
+    commands_job,
+    commands_train,
+    commands_training_set,
+    exit_codes,
+)
 from .commands_job import RESEARCH_ONLY
 from .console import Console
 from .errors import Cancelled, CaseError, CaseLocked, InputError
@@ -73,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_job_commands(add)
     _add_case_commands(add)
+    _add_model_commands(add)
     return parser
 
 
@@ -161,6 +170,15 @@ def _add_case_commands(add: Add) -> None:
     sub = add("unlock", commands_case.unlock, "Break the lock of a case whose writer is gone.")
     _add_case(sub)
     sub.add_argument("--force", action="store_true", help="also where that program is still running on this computer")
+
+
+def _add_model_commands(add: Add) -> None:
+    train = add("train", commands_train.train, "Train a network by a configuration, and make a model package of it.")
+    commands_train.add_train_arguments(train)
+    evaluate = add("evaluate", commands_evaluate.evaluate, "Measure how well lesions are found with simulated clicks.")
+    commands_evaluate.add_evaluate_arguments(evaluate)
+    about = "Write corrected studies of cases as a training set, without names, dates and identifiers."
+    commands_training_set.add_training_set_arguments(add("training-set", commands_training_set.training_set, about))
 
 
 def _add_case(sub: argparse.ArgumentParser) -> None:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 import slicer
 
 from . import segments, volumes
-from .panel_rows import statusColor
+from .lesion_looks import lesionLook, looksNow, looksOf
+from .lesion_writer import LesionWriter
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
     from PSMATheranosticsLib.case_store import CaseStore
     from PSMATheranosticsLib.records import StudyRecord
-    from PSMATheranosticsLib.results_model import LesionResult, Results, StudyResult
+    from PSMATheranosticsLib.results_model import Results
 
 CURRENT = "current"  # the version of the lesions that counts
 CASE, STUDY, ROLE = "PSMATheranostics.Case", "PSMATheranostics.Study", "PSMATheranostics.Role"
 LABELS = "PSMATheranostics.Labels"  # which stored label image a segmentation node shows
+COLORING = "PSMATheranostics.Coloring"  # what the lesions of a segmentation node are colored by
 PET, CT, OVERLAY, LESIONS = "PET", "CT", "overlay", "lesions"  # PET stands for the emission image, SPECT as well
 
 UID_NAME = "DICOM"  # the name under which subject hierarchy plugins look for patient IDs and study instance UIDs
@@ -69,17 +71,31 @@ class CaseScene:
 
     def showLesions(self, case: CaseStore, results: Results, studyId: int) -> slicer.vtkMRMLSegmentationNode | None:
         """Show the lesions of a loaded study as they are in the case now; None where it has none or is not loaded."""
+        from .display_presets import colored
+
         study = results.study(studyId)
         pet = self.node(studyId, PET)
         if pet is None or study.segmentation is None:
             return None
-        node = self.node(studyId, LESIONS)
-        if node is None:
-            node = segments.createSegmentation(pet, f"{study.acquired:%Y-%m-%d} lesions")
-            self._mark(node, studyId, LESIONS)
-            self._place(case, case.study(studyId), node)
-        self._update(node, case, studyId, lesionSegments(study))
+        node = self.node(studyId, LESIONS) or self._newLesions(case, case.study(studyId), pet)
+        regions = {lesion.lesion: lesion.region for lesion in study.lesions}
+        self._update(node, case, studyId, colored(looksOf(study), self.coloringOf(node), regions))
         return node
+
+    def followLesions(self, case: CaseStore, studyId: int) -> slicer.vtkMRMLSegmentationNode | None:
+        """The same after a change of one study, without results of the whole case."""
+        pet = self.node(studyId, PET)
+        if pet is None or case.segmentation(studyId) is None:
+            return None
+        node = self.node(studyId, LESIONS) or self._newLesions(case, case.study(studyId), pet)
+        self._update(node, case, studyId, looksNow(case, studyId, self.coloringOf(node)))
+        return node
+
+    def coloringOf(self, node: slicer.vtkMRMLSegmentationNode) -> str:
+        """What the lesions of a node are colored by, see ``display_presets``."""
+        from .display_presets import BY_STATUS  # which builds on this file
+
+        return node.GetAttribute(COLORING) or BY_STATUS
 
     def showVersion(self, case: CaseStore, results: Results, studyId: int, version: str) -> None:
         """Show another version of the lesions of a loaded study until ``showLesions`` shows them as they are now."""
@@ -87,10 +103,18 @@ class CaseScene:
         if node is None or version == CURRENT:
             return
         labels = case.labels(studyId, version)
-        looks = {look.lesion: look for look in lesionSegments(results.study(studyId))}
-        shown = [looks.get(lesion) or _plainSegment(lesion) for lesion in segments.lesionsIn(labels)]
+        looks = {look.lesion: look for look in looksOf(results.study(studyId))}
+        shown = [looks.get(lesion) or lesionLook(lesion) for lesion in segments.lesionsIn(labels)]
         segments.setLesions(node, labels, shown)
         node.SetAttribute(LABELS, version)
+
+    def _newLesions(
+        self, case: CaseStore, study: StudyRecord, pet: slicer.vtkMRMLScalarVolumeNode
+    ) -> slicer.vtkMRMLSegmentationNode:
+        node = segments.createSegmentation(pet, f"{study.acquired:%Y-%m-%d} lesions")
+        self._mark(node, study.study_id, LESIONS)
+        self._place(case, study, node)
+        return node
 
     def _addVolume(
         self, case: CaseStore, study: StudyRecord, image: sitk.Image, role: str
@@ -114,8 +138,7 @@ class CaseScene:
         labelsId = record.labels_id if record is not None else ""
         wanted, shown = [look.lesion for look in looks], segments.shownLesions(node)
         if node.GetAttribute(LABELS) == labelsId and set(wanted) <= set(shown):
-            for lesion in set(shown) - set(wanted):
-                segments.removeLesion(node, lesion)
+            LesionWriter().remove(node, set(shown) - set(wanted))
             segments.recolor(node, looks)
         else:
             segments.setLesions(node, case.labels(studyId), looks)
@@ -141,41 +164,6 @@ class CaseScene:
             hierarchy.SetItemParent(item, studyItem)
         else:
             hierarchy.CreateItem(studyItem, node)
-
-
-def lesionSegments(study: StudyResult) -> list[segments.LesionSegment]:
-    """How the lesions that count are shown: named by track, colored by status."""
-    return [
-        segments.LesionSegment(
-            lesion=lesion.lesion,
-            name=lesionName(lesion),
-            color=statusColor(lesion.status),
-            tags=_tags(lesion),
-        )
-        for lesion in study.lesions
-    ]
-
-
-def _plainSegment(lesion: int) -> segments.LesionSegment:
-    """A lesion that does not count any more, or does not count yet."""
-    return segments.LesionSegment(lesion=lesion, name=f"Lesion {lesion}", color=statusColor(""))
-
-
-def lesionName(lesion: LesionResult) -> str:
-    """Name of a lesion as people see it: its track and status once it was followed, its number before."""
-    if not lesion.track:
-        return f"Lesion {lesion.lesion}"
-    return f"{lesion.track} {lesion.status}"
-
-
-def _tags(lesion: LesionResult) -> dict[str, str]:
-    if not lesion.track:
-        return {}
-    return {
-        segments.TAG_TRACK: lesion.track,
-        segments.TAG_TRACKING_UID: lesion.tracking_uid,
-        segments.TAG_STATUS: lesion.status,
-    }
 
 
 def _itemByUid(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, uid: str) -> int:

@@ -13,6 +13,8 @@ from . import session
 if TYPE_CHECKING:
     from PSMATheranosticsLib.case_log import LogEntry
 
+Step = Callable[[], str | None]
+
 
 def stepNames() -> tuple[str, str]:
     """Names of the steps that undo and redo would take; "" where there is none."""
@@ -46,17 +48,23 @@ def redo() -> str | None:
 class HistoryButtons:
     """Binds ``undoButton`` and ``redoButton`` of ``ui``.
 
-    ``onChanged`` gets what to tell the user after a step; ``trying`` is ``CaseWidget.trying``.
+    ``onChanged`` gets what to tell the user after a step; ``trying`` is ``CaseWidget.trying``. ``steps`` take the last
+    step back and repeat it, and return its name or None, as ``undo`` and ``redo`` do.
     """
 
     def __init__(
-        self, ui: Any, onChanged: Callable[[str], None], trying: Callable[..., AbstractContextManager[None]]
+        self,
+        ui: Any,
+        onChanged: Callable[[str], None],
+        trying: Callable[..., AbstractContextManager[None]],
+        steps: tuple[Step, Step] = (undo, redo),
     ) -> None:
         self._ui = ui
         self._onChanged = onChanged
         self._trying = trying
-        ui.undoButton.connect("clicked(bool)", lambda _checked=False: self._move(undo, _("Undone: {step}")))
-        ui.redoButton.connect("clicked(bool)", lambda _checked=False: self._move(redo, _("Done again: {step}")))
+        back, again = steps
+        ui.undoButton.connect("clicked(bool)", lambda _checked=False: self._move(back, _("Undone: {step}")))
+        ui.redoButton.connect("clicked(bool)", lambda _checked=False: self._move(again, _("Done again: {step}")))
 
     def update(self, enabled: bool) -> None:
         """Name the steps on the buttons; ``enabled`` is false without a case and while a program writes to it."""
@@ -69,7 +77,7 @@ class HistoryButtons:
             button.text = f"{text}: {_short(name)}" if name else text
             button.toolTip = name
 
-    def _move(self, step: Callable[[], str | None], told: str) -> None:
+    def _move(self, step: Step, told: str) -> None:
         with self._trying(_("The step could not be taken."), waitCursor=True):
             name = step()
             self._onChanged(told.format(step=name) if name else "")

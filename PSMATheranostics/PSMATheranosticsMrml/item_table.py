@@ -11,13 +11,17 @@ import qt
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell. ``color`` (red, green, blue from 0 to 1) draws a swatch before the text."""
+    """One cell. ``color`` (red, green, blue from 0 to 1) draws a swatch before the text.
+
+    ``sortKey``: what a table that can be sorted goes by; the text where it is None.
+    """
 
     text: str
     isNumber: bool = False
     toolTip: str = ""
     color: tuple[float, float, float] | None = None
     isFaint: bool = False
+    sortKey: float | str | None = None
 
 
 def fillTable(table: qt.QTableWidget, headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> None:

@@ -39,14 +39,6 @@ def studyTable(results: Results | None, loaded: Collection[int]) -> Table:
     return headings, rows
 
 
-def lesionTable(study: StudyResult | None) -> Table:
-    """One row per lesion of a study, keyed by its number; deleted ones are faint."""
-    headings = [_("Lesion"), _("Vol. (mL)"), _("SUVmax"), _("SUVpeak"), _("TL-PSMA"), _("State")]
-    lesions: list[LesionResult] = [] if study is None else [*study.lesions, *study.rejected]
-    lesions.sort(key=lambda lesion: lesion.lesion)
-    return headings, [(str(lesion.lesion), _lesionCells(lesion)) for lesion in lesions]
-
-
 def trackTable(results: Results | None) -> Table:
     """One row per track, keyed by its label: volume and status at each study, and how sure its weakest link is."""
     if results is None:
@@ -114,29 +106,6 @@ def versionTable(versions: Sequence[VersionRecord], names: Mapping[str, str]) ->
         ]
         rows.append((str(index), cells))
     return headings, rows
-
-
-def _lesionCells(lesion: LesionResult) -> list[Cell]:
-    rejected = lesion.decision == "rejected"
-    measures = lesion.measures
-    name = f"{lesion.lesion} ({lesion.track})" if lesion.track else str(lesion.lesion)
-    decision = _("deleted") if rejected else "" if lesion.decision == "undecided" else lesion.decision
-    if lesion.decision_reason:
-        decision = f"{decision}: {lesion.decision_reason}"
-    state = ", ".join(part for part in (decision, "" if lesion.mask == "automatic" else lesion.mask) if part)
-    return [
-        Cell(name, toolTip=lesion.reason, color=None if rejected else statusColor(lesion.status), isFaint=rejected),
-        *(
-            Cell(number(value, decimals), isNumber=True, isFaint=rejected)
-            for value, decimals in (
-                (measures.volume_ml, 2),
-                (measures.suv_max, 1),
-                (measures.suv_peak, 1),
-                (measures.tl_psma, 1),
-            )
-        ),
-        Cell(state, toolTip=state, isFaint=rejected),
-    ]
 
 
 def _trackCells(results: Results, track: TrackResult) -> list[Cell]:

@@ -76,9 +76,12 @@ class RunPanel:
     def sayError(self, message: str) -> None:
         """Show what went wrong, the first sentence in bold; the details go to the log."""
         text, _blank, details = message.partition("\n\n")
-        first, stop, rest = text.partition(". ")
-        self._write(f"<b>{escape(first + stop.strip())}</b> {escape(rest)}".strip(), details)
+        self._write(_headed(text), details)
         logging.error(message)
+
+    def sayRefused(self, message: str) -> None:
+        """Show why something was not done, the first sentence in bold: nothing went wrong that a log should keep."""
+        self._write(_headed(message), "")
 
     def sayLocked(self, message: str) -> None:
         """Show who keeps the case locked, and offer to break the lock."""
@@ -133,3 +136,9 @@ class RunPanel:
         self._ui.cancelButton.enabled = running
         self._ui.cancelButton.setVisible(running)
         self._ui.progressBar.setVisible(running)
+
+
+def _headed(text: str) -> str:
+    """Rich text with the first sentence in bold."""
+    first, stop, rest = text.partition(". ")
+    return f"<b>{escape(first + stop.strip())}</b> {escape(rest)}".strip()

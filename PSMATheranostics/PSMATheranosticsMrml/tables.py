@@ -13,10 +13,10 @@ import vtk
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
-    from PSMATheranosticsLib.results_model import Results, StudyResult
+    from PSMATheranosticsLib.results_model import LesionResult, Results, StudyResult
 
 ROLE = "PSMATheranostics.ResultRole"
-TOTALS, TRACKS, CHART, SERIES = "totals", "tracks", "chart", "series"
+TOTALS, TRACKS, LESIONS, CHART, SERIES = "totals", "tracks", "lesions", "chart", "series"
 
 
 def updateTotals(results: Results) -> slicer.vtkMRMLTableNode:
@@ -53,6 +53,32 @@ def updateTracks(results: Results) -> slicer.vtkMRMLTableNode:
     columns.append((_("From"), [", ".join(track.parents) for track in results.tracks]))
     node = _resultNode("vtkMRMLTableNode", TRACKS, _("PSMA lesions over time"))
     _fill(node, columns)
+    return node
+
+
+def updateLesions(study: StudyResult) -> slicer.vtkMRMLTableNode:
+    """Lesions of one study: one row per lesion, those that were deleted last."""
+    lesions = [*study.lesions, *study.rejected]
+    measures = [lesion.measures for lesion in lesions]
+    node = _resultNode("vtkMRMLTableNode", LESIONS, _("PSMA lesions of one study"))
+    node.SetName(_("PSMA lesions, {study}").format(study=studyName(study)))
+    _fill(
+        node,
+        [
+            (_("Lesion"), [lesion.lesion for lesion in lesions]),
+            (_("Track"), [lesion.track for lesion in lesions]),
+            (_("Region"), [lesion.region.name for lesion in lesions]),
+            (_("Site"), [lesion.region.site for lesion in lesions]),
+            (_("Volume (mL)"), [round(each.volume_ml, 3) for each in measures]),
+            (_("SUVmax"), [round(each.suv_max, 2) for each in measures]),
+            (_("SUVpeak"), [round(each.suv_peak, 2) for each in measures]),
+            (_("SUVmean"), [round(each.suv_mean, 2) for each in measures]),
+            (_("TL-PSMA (SUV x mL)"), [round(each.tl_psma, 2) for each in measures]),
+            (_("Origin"), [lesion.mask for lesion in lesions]),
+            (_("Reviewed"), [_("yes") if lesion.reviewed else "" for lesion in lesions]),
+            (_("Deleted"), [*("" for _lesion in study.lesions), *(_whyDeleted(each) for each in study.rejected)]),
+        ],
+    )
     return node
 
 
@@ -108,6 +134,10 @@ def number(value: float | None, decimals: int) -> str:
 def signed(value: float | None) -> str:
     """A change in percent with its sign, nothing where there is none."""
     return "" if value is None else f"{value:+.1f}"
+
+
+def _whyDeleted(lesion: LesionResult) -> str:
+    return lesion.decision_reason or _("yes")
 
 
 def _change(study: StudyResult) -> str:

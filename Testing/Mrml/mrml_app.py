@@ -10,6 +10,7 @@ import importlib.util
 import sys
 import tempfile
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class CoreApp:
 
     def __init__(self, logic: Any, scene: Any) -> None:
         self._logic, self._scene = logic, scene
+        self._slots: list[tuple[str, Callable[[], None]]] = []
         self.temporaryPath = tempfile.mkdtemp(prefix="slicer-")
 
     def applicationLogic(self) -> Any:
@@ -66,6 +68,19 @@ class CoreApp:
 
     def testingEnabled(self) -> bool:
         return True
+
+    def connect(self, signal: str, slot: Callable[[], None]) -> None:
+        """Remember who wants to hear of a signal of the application; `emit` tells them."""
+        self._slots.append((signal, slot))
+
+    def disconnect(self, signal: str, slot: Callable[[], None]) -> None:
+        self._slots.remove((signal, slot))
+
+    def emit(self, signal: str) -> None:
+        """Call everything that was connected to a signal."""
+        for each, slot in list(self._slots):
+            if each == signal:
+                slot()
 
     def processEvents(self) -> None:
         """Without an event loop there are no events."""

@@ -114,10 +114,11 @@ def test_recolor_changes_looks_and_leaves_voxels(make_node):
 
 def test_removing_a_lesion_leaves_its_touching_neighbor_as_it_was(make_node):
     from PSMATheranosticsMrml import segments
+    from PSMATheranosticsMrml.lesion_writer import LesionWriter
 
     node = make_node(labels())
     segments.setLesions(node, labels(), looks(1, 2, 300))
-    segments.removeLesion(node, 2)
+    LesionWriter().remove(node, [2])
     expected = sitk.GetArrayFromImage(labels())
     expected[expected == 2] = 0
     assert segments.shownLesions(node) == [1, 300]
@@ -146,9 +147,9 @@ def test_lesions_that_overlap_are_refused_rather_than_merged(make_node):
     node = make_node(labels())
     segments.setLesions(node, labels(), looks(1, 2))
     other = make_node(labels())
-    segments.setLesions(other, labels(), looks(300))
+    segments.setLesions(other, labels(), looks(2))
     copied = slicer.vtkSegment()
-    copied.DeepCopy(other.GetSegmentation().GetSegment("lesion_300"))
+    copied.DeepCopy(other.GetSegmentation().GetSegment("lesion_002"))
     node.GetSegmentation().AddSegment(copied, "lesion_003")
     with pytest.raises(ValueError, match="overlap"):
         segments.labelsFromSegmentation(node)
