@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import qt
 import slicer
-from PSMATheranosticsMrml import session
+from PSMATheranosticsMrml import history, session
 from PSMATheranosticsMrml.case_logic import CaseLogic
 from PSMATheranosticsMrml.case_widget import CaseWidget
 from slicer.i18n import tr as _
@@ -47,147 +46,207 @@ class PSMASegmentParameterNode:
     studyId: study of the open case, 0 for none.
     ruleSet: key of ``PSMASegmentLib.rules.RULE_SETS``.
     threshold: SUVbw that a voxel of a lesion reaches.
+    refine: whether the click network goes over each click.
     """
 
     studyId: int = 0
     ruleSet: str = "suv3"
     threshold: Annotated[float, WithinRange(0.5, 20.0)] = 3.0
+    refine: bool = True
 
 
 class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel. It asks the logic for everything and shows what it answers."""
+    """The panel. Its parts ask the logic and the corrections for everything and show what they answer."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self._history = None
-        self._versions = None
-        self._lastFolder = ""
+        self._corrections = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        from PSMATheranosticsMrml.history import HistoryButtons
+        from PSMATheranosticsMrml.corrections import Corrections
+        from PSMATheranosticsMrml.later import Later
         from PSMATheranosticsMrml.run_panel import RunPanel
-        from PSMATheranosticsMrml.versions_panel import VersionsPanel
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/PSMASegment.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = PSMASegmentLogic()
+        self._corrections = Corrections()
+        self._later = Later(self._showCorrected)
         self._runPanel = RunPanel(self.ui, self.onRunState)
-        self._history = HistoryButtons(self.ui, self.onHistory, self.trying)
-        self._versions = VersionsPanel(self.ui, self._onVersion, self.trying, self.refresh)
-        self._fillChoices()
-        self._connect()
+        self._makeParts()
+        self.ui.studyComboBox.connect("activated(int)", self.onStudy)
+        self.ui.openCaseButton.connect("clicked(bool)", lambda _: slicer.util.selectModule("PSMATheranostics"))
         self.observeScene()
 
-    def updateGUIFromParameterNode(self, caller=None, event=None):
-        box = self.ui.ruleSetComboBox
-        box.setCurrentIndex(max(box.findData(self._parameterNode.ruleSet), 0))
-        self.ui.thresholdSliderWidget.value = self._parameterNode.threshold
+    def _makeParts(self) -> None:
+        from PSMATheranosticsMrml.click_panel import ClickPanel
+        from PSMATheranosticsMrml.display_panel import DisplayPanel
+        from PSMATheranosticsMrml.editor_panel import EditorPanel
+        from PSMATheranosticsMrml.find_panel import FindPanel
+        from PSMATheranosticsMrml.history import HistoryButtons
+        from PSMATheranosticsMrml.refine_panel import RefinePanel
+        from PSMATheranosticsMrml.review_panel import ReviewPanel
+        from PSMATheranosticsMrml.segment_keys import keyActions
+        from PSMATheranosticsMrml.shortcuts import Shortcuts, helpHtml
+        from PSMATheranosticsMrml.versions_panel import VersionsPanel
 
-    def _showResults(self):
-        self._showCase()
-        self._showLesions()
-        self._updateEnabled()
+        ui, corrections = self.ui, self._corrections
+        self._find = FindPanel(ui, self.logic, self._runPanel, self.trying, self._showStudy)
+        self._review = ReviewPanel(ui, corrections, self.correct, self._jump, self._onSelected, self._later.now)
+        self._refine = RefinePanel(ui, corrections, self.correct, self._runPanel.say)
+        self._clicks = ClickPanel(
+            ui, corrections, self.correct, self._prepare, self._review.current, self._refine.refine
+        )
+        self._editor = EditorPanel(ui, corrections, self._onStored, self._review.select, self._clicks.stop)
+        self._display = DisplayPanel(ui, self.logic.scene, self._onColoring)
+        self._history = HistoryButtons(ui, self.onHistory, self.trying, (self.undo, self.redo))
+        self._versions = VersionsPanel(ui, self._onVersion, self.trying, self.refresh)
+        self._shortcuts = Shortcuts(keyActions(ui, self._clicks, self._review))
+        ui.keysLabel.text = helpHtml()
+
+    def enter(self):
+        CaseWidget.enter(self)
+        self._shortcuts.install()
+
+    def exit(self):
+        self._shortcuts.uninstall()
+        self._leaveStudy()
+        CaseWidget.exit(self)
+
+    def cleanup(self):
+        self._shortcuts.uninstall()
+        self._leaveStudy()
+        self._refine.close()
+        CaseWidget.cleanup(self)
+
+    def onSceneStartClose(self, caller, event):
+        self._leaveStudy()
+        CaseWidget.onSceneStartClose(self, caller, event)
+
+    def setParameterNode(self, parameterNode):
+        CaseWidget.setParameterNode(self, parameterNode)
+        self.updateGUIFromParameterNode()
+
+    def updateGUIFromParameterNode(self, caller=None, event=None):
+        self._find.setParameters(self._parameterNode)
+        self._refine.setParameters(self._parameterNode)
 
     # What the user does
 
     def onStudy(self, index):
         studyId = self.ui.studyComboBox.itemData(index)
-        if studyId is None:
-            return
-        self._parameterNode.studyId = studyId
-        with slicer.util.tryWithErrorDisplay(_("The study cannot be shown."), waitCursor=True):
-            self.logic.showStudy(studyId, results=self._results)
-        self._showLesions()
-        self._updateEnabled()
+        if studyId is not None:
+            self._parameterNode.studyId = studyId
+            self._showStudy()
 
-    def onRuleSet(self, index):
-        from PSMASegmentLib.rules import RULE_SETS
+    def correct(self, act, failed, then=None):
+        """Make one correction; views and message show it at once, table and totals when the views are drawn.
 
-        self._parameterNode.ruleSet = self.ui.ruleSetComboBox.itemData(index)
-        self._parameterNode.threshold = RULE_SETS[self._parameterNode.ruleSet].threshold
+        ``act`` makes it and returns what to tell, ``failed`` begins the message should it fail; ``then`` is called at
+        the end. None where it failed.
+        """
+        with self.trying(failed):
+            self._later.now()
+            self._openStudy()
+            told = act()
+            (self._runPanel.sayRefused if told.isError else self._runPanel.say)(told.text)
+            self._later.ask(told, then)
+            return told
+        return None
 
-    def onThreshold(self, value):
-        if self._parameterNode is not None:
-            self._parameterNode.threshold = value
+    def _showCorrected(self, told, then) -> None:
+        with self.trying(_("The change cannot be shown.")):
+            if told.step:
+                self._results = self.logic.results()
+                self._showResults()
+            if told.lesion:
+                self._review.select(told.lesion)
+            if then is not None and not told.isError:
+                then()
 
-    def onRun(self):
-        with self.trying(_("Lesions cannot be looked for.")):
-            parameters = self._parameterNode
-            steps = self.logic.segmentSteps(self._studyId(), parameters.ruleSet, parameters.threshold)
-            self._runPanel.start(steps, self._onFound)
+    def undo(self) -> str | None:
+        """Take the last step of the case back; returns its name, None where there is none."""
+        self._later.now()
+        return history.undo() if self._corrections.studyId is None else self._corrections.undo().step or None
 
-    def onFromFile(self):
-        kinds = _("Segmentations (*.dcm *.nii *.nii.gz *.nrrd *.mha);;All files (*)")
-        title = _("Lesions of {study}").format(study=self.ui.studyComboBox.currentText)
-        file = qt.QFileDialog.getOpenFileName(self.parent, title, self._lastFolder, kinds)
-        if file:
-            self._lastFolder = str(Path(file).parent)
-            with self.trying(_("The lesions cannot be taken from the file.")):
-                self._takeLesions(Path(file))
+    def redo(self) -> str | None:
+        """Repeat the step that was taken back last; returns its name, None where there is none."""
+        self._later.now()
+        return history.redo() if self._corrections.studyId is None else self._corrections.redo().step or None
 
-    def _takeLesions(self, file: Path) -> None:
-        from PSMATheranosticsLib.label_names import label_names
-        from PSMATheranosticsMrml.region_dialog import RegionChoice, chooseRegions
-
-        names = label_names(file)
-        chosen = chooseRegions(self.parent, names) if names else RegionChoice([], split=False)
-        if chosen is not None:
-            steps = self.logic.labelSteps(self._studyId(), file, chosen.names, chosen.split)
-            self._runPanel.start(steps, self._onFound)
-
-    def _onFound(self, _result: dict) -> None:
-        if self.parent.isEntered and self._studyId() is not None:
-            self.logic.showStudy(self._studyId(), results=self._results)
-
-    def onLesion(self, *_positions):
-        self._updateEnabled()
-        lesion = self._lesion()
-        if lesion is not None:
-            with slicer.util.tryWithErrorDisplay(_("The lesion cannot be shown."), waitCursor=True):
-                self.logic.showLesion(self._results, self._studyId(), lesion)
-
-    def onDelete(self):
-        with self.trying(_("The lesion cannot be deleted."), waitCursor=True):
-            self.logic.deleteLesion(self._studyId(), self._lesion(), self.ui.reasonComboBox.currentText)
-            self.refresh()
-
-    def onRestore(self):
-        with self.trying(_("The lesion cannot be restored."), waitCursor=True):
-            self.logic.restoreLesion(self._studyId(), self._lesion())
-            self.refresh()
+    def onRunState(self):
+        if not self._runPanel.isRunning and self._corrections.studyId is not None:
+            self._leaveStudy()  # the program may have segmented it anew
+        CaseWidget.onRunState(self)
 
     def _onVersion(self, studyId: int, version: str) -> None:
         self.logic.showVersion(self._results, studyId, version)
 
+    def _onStored(self, told) -> None:
+        """The Segment Editor's change is in the case, or was refused."""
+        self.correct(lambda: told, _("The change cannot be shown."))
+
+    def _onSelected(self) -> None:
+        self._editor.setLesion(self._review.current())
+        self._updateEnabled()
+
+    def _jump(self, lesion: int) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The lesion cannot be shown."), waitCursor=True):
+            self._openStudy()
+            self.logic.jumpToLesion(self._results, self._studyId(), lesion)
+
     # Showing
 
-    def _connect(self) -> None:
-        ui = self.ui
-        ui.studyComboBox.connect("activated(int)", self.onStudy)
-        ui.ruleSetComboBox.connect("activated(int)", self.onRuleSet)
-        ui.thresholdSliderWidget.connect("valueChanged(double)", self.onThreshold)
-        ui.lesionTable.connect("currentCellChanged(int,int,int,int)", self.onLesion)
-        ui.lesionTable.connect("cellClicked(int,int)", self.onLesion)
-        ui.openCaseButton.connect("clicked(bool)", lambda _checked=False: slicer.util.selectModule("PSMATheranostics"))
-        for button, action in (
-            (ui.runButton, self.onRun),
-            (ui.fromFileButton, self.onFromFile),
-            (ui.deleteButton, self.onDelete),
-            (ui.restoreButton, self.onRestore),
-        ):
-            button.connect("clicked(bool)", lambda _checked=False, action=action: action())
+    def _showStudy(self) -> None:
+        """Show the chosen study in the views and be ready to correct it."""
+        if self.parent.isEntered and self._studyId() is not None:
+            with slicer.util.tryWithErrorDisplay(_("The study cannot be shown."), waitCursor=True):
+                self.logic.showStudy(self._studyId(), results=self._results)
+                self._openStudy()
+        self._showLesions()
+        self._updateEnabled()
 
-    def _fillChoices(self) -> None:
-        from PSMASegmentLib.rules import RULE_SETS
+    def _openStudy(self) -> None:
+        """Let views and corrections be at the chosen study."""
+        from PSMATheranosticsMrml import views
 
-        for name, ruleSet in RULE_SETS.items():
-            self.ui.ruleSetComboBox.addItem(ruleSet.description, name)
-        for reason in (_("Physiological uptake"), _("Benign uptake"), _("Artifact"), _("Too faint")):
-            self.ui.reasonComboBox.addItem(reason)
+        studyId = self._studyId()
+        if not views.isShown(self.logic.scene(), studyId):
+            self.logic.showStudy(studyId, results=self._results)
+        if self._corrections.studyId != studyId:
+            self._leaveStudy()
+            self._corrections.open(studyId)
+            self._editor.open(studyId)
+            self._display.startStudy()
+
+    def _prepare(self) -> bool:
+        """Ready the chosen study for clicks, and the network that refines them; false where that fails."""
+        with self.trying(_("Clicks cannot be made.")):
+            self._openStudy()
+            self._editor.stopEffect()
+            self._refine.warmUp()
+            return True
+        return False
+
+    def _onColoring(self, coloring: str) -> None:
+        self._review.setColoring(coloring)
+
+    def _leaveStudy(self) -> None:
+        """Store what is not stored yet, and correct nothing any more."""
+        self._clicks.stop()
+        self._refine.cancel()
+        self._editor.close()
+        self._corrections.close()
+        self._later.forget()  # whoever leaves a study shows another, or none
+
+    def _showResults(self):
+        self._showCase()
+        self._showLesions()
+        self._updateEnabled()
 
     def _showCase(self) -> None:
         from PSMATheranosticsMrml.cards import patientName
@@ -206,52 +265,28 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
         self.ui.caseLabel.toolTip = str(session.caseFolder())
 
     def _showLesions(self) -> None:
-        from PSMATheranosticsMrml import cards
-        from PSMATheranosticsMrml.item_table import fillTable
-        from PSMATheranosticsMrml.panel_rows import lesionTable
+        from PSMATheranosticsMrml import cards, tables
 
-        study = self._results.study(self._studyId()) if self._studyId() is not None else None
-        fillTable(self.ui.lesionTable, *lesionTable(study))
+        study = self._study()
+        for part in (self._find, self._review, self._clicks, self._display):
+            part.show(study)
         self.ui.totalsLabel.text = cards.totalsLine(study) if study is not None else ""
         self._versions.show(self._studyId(), study.segmentation if study is not None else None)
+        if study is not None:
+            tables.updateLesions(study)
 
     def _updateEnabled(self) -> None:
-        ui = self.ui
-        running = self._runPanel.isRunning
-        hasStudy = self._studyId() is not None
-        decided = self._decision()
-        why = self._whyNotRun()
-        ui.runButton.enabled = not why and not running
-        ui.runButton.toolTip = why
-        ui.fromFileButton.enabled = hasStudy and not running
-        ui.studyComboBox.enabled = hasStudy and not running
-        ui.deleteButton.enabled = decided in ("undecided", "accepted") and not running
-        ui.restoreButton.enabled = decided == "rejected" and not running
-        self._history.update(enabled=self._results is not None and not running)
-        self._versions.update(isIdle=not running)
+        isIdle = not self._runPanel.isRunning
+        self.ui.studyComboBox.enabled = self._studyId() is not None and isIdle
+        for part in (self._find, self._review, self._clicks, self._versions):
+            part.update(isIdle)
+        self._history.update(enabled=self._results is not None and isIdle)
 
     def _studyId(self) -> int | None:
         return self.ui.studyComboBox.currentData if self._results is not None else None
 
-    def _whyNotRun(self) -> str:
-        """Why lesions cannot be looked for in the chosen study, "" where they can."""
-        if self._studyId() is None:
-            return _("Open a case with studies first.")
-        if self._results.study(self._studyId()).modality != "PET":
-            return _("Lesions are not looked for on SPECT: take a segmentation from a file.")
-        return ""
-
-    def _lesion(self) -> int | None:
-        from PSMATheranosticsMrml.item_table import selectedKey
-
-        key = selectedKey(self.ui.lesionTable)
-        return int(key) if key else None
-
-    def _decision(self) -> str:
-        """Decision on the selected lesion, "" where none is selected."""
-        study = self._results.study(self._studyId()) if self._studyId() is not None else None
-        lesions = (*study.lesions, *study.rejected) if study is not None else ()
-        return next((lesion.decision for lesion in lesions if lesion.lesion == self._lesion()), "")
+    def _study(self):
+        return self._results.study(self._studyId()) if self._studyId() is not None else None
 
 
 class PSMASegmentLogic(ScriptedLoadableModuleLogic, CaseLogic):
@@ -314,7 +349,7 @@ class PSMASegmentTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        """Delete and restore a lesion of a small synthetic case; check scene, totals and versions."""
+        """Delete, restore, click, undo and accept on a small synthetic case; check scene, totals and versions."""
         import tempfile
 
         from PSMATheranosticsMrml.self_test_case import makeCase
@@ -325,6 +360,7 @@ class PSMASegmentTest(ScriptedLoadableModuleTest):
             makeCase(Path(folder) / "case")
             session.setCaseFolder(Path(folder) / "case")
             self.checkDeleteAndRestore()
+            self.checkClickUndoAndAccept()
             session.setCaseFolder(None)
         self.delayDisplay("Test passed")
 
@@ -351,3 +387,25 @@ class PSMASegmentTest(ScriptedLoadableModuleTest):
         logic.updateScene(logic.results())
         assert shownLesions(node) == [1, 2]
         assert logic.results().study(studyId).totals == before.study(studyId).totals
+
+    def checkClickUndoAndAccept(self):
+        from PSMATheranosticsMrml.case_scene import LESIONS
+        from PSMATheranosticsMrml.corrections import Corrections
+        from PSMATheranosticsMrml.segments import shownLesions
+        from PSMATheranosticsMrml.volumes import rasFromLps
+
+        logic, corrections = PSMASegmentLogic(), Corrections(lambda _ms, call: call())
+        before = logic.results().studies[0]
+        node = logic.scene().node(before.study_id, LESIONS)
+        corrections.open(before.study_id)
+        try:
+            told = corrections.click(rasFromLps(before.lesions[0].measures.hottest_mm), positive=False)
+            assert told.step and not told.isError
+            assert logic.results().study(before.study_id).totals.psma_tv_ml < before.totals.psma_tv_ml
+            assert corrections.undo().step == told.step
+            assert sorted(shownLesions(node)) == [1, 2]
+            assert logic.results().study(before.study_id).totals == before.totals
+            assert corrections.accept([1]).step
+            assert [lesion.reviewed for lesion in logic.results().study(before.study_id).lesions] == [True, False]
+        finally:
+            corrections.close()

@@ -1,6 +1,8 @@
 """Pictures of the modules for the README and the Extensions Index, made with the synthetic demo patient.
 
-    python Testing/screenshots.py [--case FOLDER] [--out FOLDER]
+    python Testing/screenshots.py [--case FOLDER] [--out FOLDER] [--work FOLDER]
+
+``--work`` is for the pictures of the work in PSMA Segment, for the user guide (see ``workflow_pictures``).
 
 Panels come from the Qt host, views from MRML's own slice pipeline: they show what Slicer shows, without its frame.
 """
@@ -28,10 +30,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", type=Path, help="case folder of an earlier demo (default: make one, takes minutes)")
     parser.add_argument("--out", type=Path, default=ROOT / "Resources" / "Screenshots", help="folder for the pictures")
+    parser.add_argument("--work", type=Path, default=ROOT / "Docs" / "pictures", help="folder for those of the work")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    for out in (options.out, options.work):
+        out.mkdir(parents=True, exist_ok=True)
 
     import slicer_host as host
+    import workflow_pictures
 
     host.start()
     with tempfile.TemporaryDirectory() as folder:
@@ -49,6 +54,9 @@ def main() -> None:
             take_report(case, options.out / "report.png"),
         ):
             sys.stdout.write(f"{picture or 'no picture of the report: chromium is not installed'}\n")
+        copy = Path(shutil.copytree(case, Path(folder) / "work"))
+        for picture in workflow_pictures.draw(host, copy, options.work):
+            sys.stdout.write(f"{picture}\n")
     problems = host.errors.take()
     if problems:
         sys.exit("\n".join(str(problem) for problem in problems))
@@ -75,13 +83,14 @@ def prepare_case(widget: Any) -> None:
 
 
 def prepare_segment(widget: Any) -> None:
-    """The third lesion of the baseline."""
-    from panel_case import select
-
+    """The third lesion of the baseline, with the click tool on."""
     box = widget.ui.studyComboBox
     box.setCurrentIndex(0)
     box.activated.emit(0)
-    select(widget.ui.lesionTable, "3")
+    widget.ui.refineCheckBox.checked = False  # the picture is of the panel, not of how fast a network loads
+    widget.ui.clickButton.click()
+    widget._review.select(3)
+    widget._review.jump()
 
 
 def prepare_tracking(widget: Any) -> None:

@@ -7,7 +7,7 @@ corner annotations). An array is rows from top to bottom, columns from left to r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+# The last two hold the interactions of a view: slices, zoom, pan and blend; window and level.
 MANAGERS = (
     "vtkMRMLSegmentationsDisplayableManager2D",
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLModelSliceDisplayableManager",
     "vtkMRMLCrosshairDisplayableManager",
+    "vtkMRMLScalarBarDisplayableManager",
 )
 
 
@@ -38,13 +40,16 @@ def _register_managers() -> Any:
 
 
 class SliceView:
-    """One off-screen view of a slice node.
+    """One off-screen view of a slice node, with Slicer's own interactions on its `interactor`.
 
     The window exists only between construction and `close`; use as a context manager. Rendering happens in `render`
-    alone, never while nodes change, because each render of a software renderer takes some 50 ms.
+    alone, never while nodes change, because each render of a software renderer takes some 50 ms. `on_change` is called
+    when something that the view shows has changed.
     """
 
-    def __init__(self, slice_node: Any, size: tuple[int, int] = (400, 400)) -> None:
+    def __init__(
+        self, slice_node: Any, size: tuple[int, int] = (400, 400), on_change: Callable[[], None] | None = None
+    ) -> None:
         self.slice_node = slice_node
         self.logic, self._own_logic = self._find_logic(slice_node)
         self._size_before = slice_node.GetDimensions()
@@ -57,11 +62,28 @@ class SliceView:
         self.interactor = vtk.vtkGenericRenderWindowInteractor()
         self.interactor.SetRenderWindow(self.window)
         self.interactor.EnableRenderOff()  # displayable managers ask for a render at each change of a node
+        self.interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
         self.interactor.SetSize(*size)
         self._add_image()
         self.managers = _register_managers().InstantiateDisplayableManagers(self.renderer)
         self.managers.SetMRMLDisplayableNode(slice_node)
+        self.interactor_observer = slicer.vtkMRMLSliceViewInteractorStyle()
+        self.interactor_observer.SetInteractor(self.interactor)
+        self.interactor_observer.SetSliceLogic(self.logic)
+        self.interactor_observer.SetDisplayableManagers(self.managers)
+        self.interactor.Initialize()
         self.logic.ResizeSliceNode(*size)
+        self._observed = [
+            (source, source.AddObserver(event, lambda _caller, _event: on_change()))
+            for source, event in ((self.managers, "UpdateEvent"), (self.logic, "ModifiedEvent"))
+            if on_change is not None
+        ]
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the view another size in pixels; what is in its middle stays there."""
+        self.window.SetSize(width, height)
+        self.interactor.UpdateSize(width, height)
+        self.logic.ResizeSliceNode(width, height)
 
     @staticmethod
     def _find_logic(slice_node: Any) -> tuple[Any, bool]:
@@ -109,6 +131,11 @@ class SliceView:
 
     def close(self) -> None:
         """Let go of the window and of every observer of the scene."""
+        for source, tag in self._observed:
+            source.RemoveObserver(tag)
+        self._observed = []
+        self.interactor_observer.SetInteractor(None)
+        self.interactor_observer.SetSliceLogic(None)
         self.managers.SetMRMLDisplayableNode(None)
         self.renderer.RemoveAllViewProps()
         self.window.Finalize()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from error_log import errors
 
+from . import gestures
+from .gestures import show_window
 from .host import Heartbeat, grab, load_module, make_widget, process_events, remove_widget, start, wait_until
 from .modal_dialogs import dialogs
 from .stand_in import NotSimulated
@@ -16,11 +18,13 @@ __all__ = [
     "NotSimulated",
     "dialogs",
     "errors",
+    "gestures",
     "grab",
     "load_module",
     "make_widget",
     "process_events",
     "remove_widget",
+    "show_window",
     "start",
     "wait_until",
 ]

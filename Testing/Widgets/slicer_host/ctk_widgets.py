@@ -205,7 +205,7 @@ class _NumberEdit:
 
 @simulates("ctkSliderWidget", tracking=True, pageStep=1.0, spinBoxVisible=True, tickInterval=0.1, synchronizeSiblings=0)
 class SliderWidget(_NumberEdit):
-    """Slider and spin box that follow each other."""
+    """Slider and spin box that follow each other. Without `tracking` the value changes when the slider is let go."""
 
     _STEPS = 1000
 
@@ -216,6 +216,7 @@ class SliderWidget(_NumberEdit):
         row(self, self._sim_slider, self._make_spin_box())
         self._sim_spin.valueChanged.connect(self._on_spin_box)
         self._sim_slider.valueChanged.connect(self._on_slider)
+        self._sim_slider.sliderReleased.connect(self._on_released)
 
     def _on_spin_box(self, value: float) -> None:
         span = self.maximum - self.minimum
@@ -225,7 +226,17 @@ class SliderWidget(_NumberEdit):
         self.valueChanged.emit(value)
 
     def _on_slider(self, step: int) -> None:
-        self.value = self.minimum + (self.maximum - self.minimum) * step / self._STEPS
+        if not self.tracking and self._sim_slider.isSliderDown():
+            self.valueIsChanging.emit(self._value_of(step))
+        else:
+            self.value = self._value_of(step)
+
+    def _on_released(self) -> None:
+        if not self.tracking:
+            self.value = self._value_of(self._sim_slider.value)
+
+    def _value_of(self, step: int) -> float:
+        return self.minimum + (self.maximum - self.minimum) * step / self._STEPS
 
 
 @simulates("ctkDoubleSpinBox")

@@ -25,7 +25,9 @@ from . import (  # noqa: F401  (behaviours register themselves when their file i
     node_combo_box,
     plot_view,
     pythonqt,
+    segment_editor,
     segment_widgets,
+    slice_view,
     table_view,
 )
 from .stand_in import build

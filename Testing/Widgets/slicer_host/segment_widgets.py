@@ -1,4 +1,4 @@
-"""Behaviour of the widgets that list and select segments, and the shell of the segment editor."""
+"""Behaviour of the widgets that list and select segments."""
 
 from __future__ import annotations
 
@@ -183,56 +183,3 @@ class SegmentSelectorWidget:
         self._sim_segments.blockSignals(blocked)
         if self.currentSegmentID() != current:
             self.currentSegmentChanged.emit(self.currentSegmentID())
-
-
-@simulates(
-    "qMRMLSegmentEditorWidget",
-    addRemoveSegmentButtonsVisible=True,
-    autoShowSourceVolumeNode=True,
-    effectColumnCount=2,
-    jumpToSelectedSegmentEnabled=False,
-    maskingSectionVisible=True,
-    maximumNumberOfUndoStates=10,
-    readOnly=False,
-    segmentationNodeSelectorVisible=True,
-    show3DButtonVisible=True,
-    sourceVolumeNodeSelectorVisible=True,
-    specifyGeometryButtonVisible=True,
-    switchToSegmentationsButtonVisible=True,
-    undoEnabled=True,
-    unorderedEffectsVisible=True,
-)
-class SegmentEditorWidget:
-    """Only the nodes that it works on; no effect, no undo, no button of the editor is simulated."""
-
-    def __init__(self, parent: Any = None) -> None:
-        super().__init__(parent)
-        self._sim_editor_node: Any = None
-        row(self, QtWidgets.QLabel("Segment editor (not simulated)"))
-
-    def setMRMLSegmentEditorNode(self, node: Any) -> None:
-        self._sim_editor_node = node
-
-    def mrmlSegmentEditorNode(self) -> Any:
-        return self._sim_editor_node
-
-    def setSegmentationNode(self, node: Any) -> None:
-        self._sim_editor_node.SetAndObserveSegmentationNode(node)
-        self.segmentationNodeChanged.emit(node)
-
-    def segmentationNode(self) -> Any:
-        return self._sim_editor_node.GetSegmentationNode()
-
-    def setSourceVolumeNode(self, node: Any) -> None:
-        self._sim_editor_node.SetAndObserveSourceVolumeNode(node)
-        self.sourceVolumeNodeChanged.emit(node)
-
-    def sourceVolumeNode(self) -> Any:
-        return self._sim_editor_node.GetSourceVolumeNode()
-
-    def setCurrentSegmentID(self, segment_id: str) -> None:
-        self._sim_editor_node.SetSelectedSegmentID(segment_id)
-        self.currentSegmentIDChanged.emit(segment_id)
-
-    def currentSegmentID(self) -> str:
-        return self._sim_editor_node.GetSelectedSegmentID() or ""
