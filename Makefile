@@ -1,11 +1,11 @@
-# make demo | test | bench | soak | lint | screenshots: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
+# make demo | test | bench | soak | evaluate-clicks | train-smoke | lint | screenshots: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-core test-mrml test-widgets lint bench soak screenshots clean
+.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke screenshots clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/psma demo --case demo-case
@@ -29,9 +29,20 @@ lint: $(VENV)/.testing
 bench: $(VENV)/.testing
 	for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-# The fault tests of the case store in full, some ten minutes; a short form is part of test-core.
+# The fault tests of the case store in full, some twenty minutes, and random corrections of the scene; a short form is part of test-core.
 soak: $(VENV)/.testing
 	$(BIN)/python Testing/soak/soak.py
+	PSMA_RANDOM_SEQUENCES=220 $(BIN)/python -m pytest Testing/Mrml/test_random_corrections_logic.py
+
+# One click on each missed lesion of 60 synthetic studies on real organ maps; minutes. A form with two is part of test-core.
+evaluate-clicks: $(VENV)/.testing
+	@test -n "$(PSMA_TEST_DATA)" || (echo "PSMA_TEST_DATA must name the folder of test data with psma-organ-labels" && exit 1)
+	$(BIN)/psma evaluate --interactive --protocol clicks --organ-maps "$(PSMA_TEST_DATA)/psma-organ-labels" \
+		--count 60 --method $(or $(METHOD),growth) --to build/evaluate-clicks
+
+# Training is killed, goes on, and its package is asked: some two minutes on the CPU.
+train-smoke: $(VENV)/.testing
+	$(BIN)/python Testing/train_smoke.py
 
 screenshots: $(VENV)/.testing
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py
