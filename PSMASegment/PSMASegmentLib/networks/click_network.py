@@ -100,7 +100,8 @@ def run_program(
         try:
             logits = network(torch.from_numpy(np.stack(questions)))[:, 0]
         except torch.jit.Error as error:  # no RuntimeError, though it means the same to a caller
-            raise RuntimeError(str(error)) from error
+            what = str(error).strip().splitlines()[-1]  # what went wrong, below where in the program
+            raise RuntimeError(what) from error
         straight = [torch.flip(answer, axes) for answer, axes in zip(logits, flips, strict=True)]
         probability: npt.NDArray[np.float32] = torch.sigmoid(torch.stack(straight).mean(dim=0)).numpy()
     return probability
