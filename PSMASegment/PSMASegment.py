@@ -52,7 +52,7 @@ class PSMASegmentParameterNode:
     studyId: int = 0
     ruleSet: str = "suv3"
     threshold: Annotated[float, WithinRange(0.5, 20.0)] = 3.0
-    refine: bool = True
+    refine: bool = False  # trained on synthetic uptake alone: a reader asks for it
 
 
 class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservationMixin):

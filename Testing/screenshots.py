@@ -87,7 +87,6 @@ def prepare_segment(widget: Any) -> None:
     box = widget.ui.studyComboBox
     box.setCurrentIndex(0)
     box.activated.emit(0)
-    widget.ui.refineCheckBox.checked = False  # the picture is of the panel, not of how fast a network loads
     widget.ui.clickButton.click()
     widget._review.select(3)
     widget._review.jump()

@@ -29,7 +29,6 @@ def draw(host: Any, case: Path, out: Path) -> list[Path]:
     widget = host.make_widget(host.load_module(ROOT / "PSMASegment" / "PSMASegment.py"))
     with host.show_window(widget, SIZE) as window:
         widget.parent.enter()
-        widget.ui.refineCheckBox.checked = False
         workflow = Workflow(host, widget)
         pictures = []
         for name, stage in (

@@ -58,8 +58,8 @@ class RefinePanel:
             self.worker.start()
 
     def refine(self) -> None:
-        """Let the network go over the lesion of the last click; the user is not kept waiting."""
-        if not self._ui.refineCheckBox.checked or self.worker.state in (OFF, FAILED):
+        """Let the network go over the lesion of the last click, in a new worker where the last one failed."""
+        if not self._ui.refineCheckBox.checked or self.worker.state == OFF:
             return
         request = self._corrections.refineRequest()
         if request is not None:

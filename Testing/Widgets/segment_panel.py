@@ -15,14 +15,13 @@ FIRST_BALL, SECOND_BALL, SOFT_TISSUE, AIR = (8, 10, 10), (22, 10, 20), (8, 20, 1
 
 
 def opened(host: Any, make_widget: Any, folder: Path, size: tuple[int, int] = (1280, 1000)) -> Iterator[Any]:
-    """The panel beside the views of the first study of a case; clicks are not refined."""
+    """The panel beside the views of the first study of a case."""
     from PSMATheranosticsMrml import session
 
     session.setCaseFolder(folder)
     made = make_widget("PSMASegment")
     with host.show_window(made, size):
         made.parent.enter()
-        made.ui.refineCheckBox.checked = False
         choose_study(made, 0)
         host.process_events()
         yield made

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -58,6 +60,13 @@ def state(widget: Any) -> str:
     return widget.ui.workerLabel.text.rpartition(">")[2].strip()
 
 
+def test_clicks_are_refined_only_where_the_user_asks_for_it(host, make_widget, home):
+    from panel_case import make_blurred_case
+
+    for made in opened(host, make_widget, make_blurred_case(home)):
+        assert not made.ui.refineCheckBox.checked
+
+
 def test_the_network_is_off_until_it_is_needed(widget):
     assert state(widget) == "Click network: off"
     assert "starts when" in widget.ui.workerLabel.toolTip
@@ -109,8 +118,8 @@ def test_a_click_is_refined_in_the_background_as_a_step_of_its_own(host, warm):
     host.wait_until(lambda: "busy" in seen and seen[-1] == "warm", START_S)
     assert [name for name, _group in groupby(seen)] == ["busy", "warm"]
     assert_all_agree(warm)
-    if "Refine" in warm.ui.undoButton.toolTip:  # a network that learned nothing may agree with the click
-        push(warm.ui.undoButton)
+    assert "Refine" in warm.ui.undoButton.toolTip
+    push(warm.ui.undoButton)
     assert "by a click" in warm.ui.undoButton.toolTip
     assert_all_agree(warm)
 
@@ -128,6 +137,17 @@ def test_a_cancel_is_seen_at_once_and_leaves_the_click(host, warm):
     assert cancelled == ["Click network: cancelled"]
     host.wait_until(lambda: state(warm) == "Click network: ready", START_S)  # it warms up again by itself
     assert "by a click" in warm.ui.undoButton.toolTip
+    assert_all_agree(warm)
+
+
+@needs_torch
+def test_after_a_crash_the_next_click_starts_the_network_anew(host, warm):
+    os.kill(warm._refine.worker._process.processId(), signal.SIGKILL)
+    host.wait_until(lambda: state(warm) == "Click network: failed", START_S)
+    click(host, "PSMA1Axial", BALL)
+    assert len(lesion_column(warm, 0)) == 1
+    host.wait_until(lambda: state(warm) == "Click network: ready", START_S)
+    assert "Refine" in warm.ui.undoButton.toolTip
     assert_all_agree(warm)
 
 

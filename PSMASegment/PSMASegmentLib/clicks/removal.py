@@ -30,8 +30,8 @@ def take_away(study: ClickStudy, labels: Labels, click: Click, history: Sequence
     wanted = [
         index
         for earlier in history
-        if earlier.positive and (index := crop.local(earlier.index_zyx)) is not None and own[index]
-        if index != crop.click
+        if earlier.positive and (index := crop.local(earlier.index_zyx)) is not None
+        if own[index] and index != crop.click
     ]
     part = _part(crop, own, wanted, _named(study, labels, lesion, history, click))
     part &= own & (crop.distance_mm <= REMOVAL_REACH_MM)
