@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,3 +64,41 @@ def load_module(slicer_core: Any) -> Callable[[str], ModuleType]:
     import mrml_app
 
     return lambda name: mrml_app.load_module_file(ROOT / name / f"{name}.py")
+
+
+@pytest.fixture(scope="module")
+def made_cases(slicer_core: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """The synthetic case of the self-tests: not segmented, and segmented and followed."""
+    from PSMATheranosticsMrml.self_test_case import makeCase
+
+    folders = {followed: tmp_path_factory.mktemp("case") / "case" for followed in (False, True)}
+    for followed, folder in folders.items():
+        makeCase(folder, followed=followed)
+    return folders
+
+
+@pytest.fixture
+def case_folder(made_cases: dict[bool, Path], tmp_path: Path) -> Path:
+    """A copy of the followed case for one test."""
+    return Path(shutil.copytree(made_cases[True], tmp_path / "case"))
+
+
+@pytest.fixture
+def opened(load_module: Callable[[str], ModuleType], case_folder: Path) -> Iterator[Any]:
+    """Corrections of the first study."""
+    from correction_case import Clock
+    from PSMATheranosticsMrml.corrections import Corrections
+
+    load_module("PSMATheranostics").PSMATheranosticsLogic().openCase(case_folder)
+    corrections = Corrections(Clock().schedule)
+    corrections.open(1)
+    yield corrections
+    corrections.close()
+
+
+@pytest.fixture
+def check(opened: Any, case_folder: Path) -> Callable[[], None]:
+    """Fails unless scene, memory and disk say the same."""
+    from correction_case import require_consistent
+
+    return lambda: require_consistent(opened.study, case_folder)

@@ -44,6 +44,14 @@ def ras_of(study: Any, index_zyx: tuple[int, int, int]) -> tuple[float, float, f
     return tuple(matrix.MultiplyPoint((x, y, z, 1.0))[:3])
 
 
+def steps(folder: Path) -> list[str]:
+    """What was done to a case, in words and in order, without what was undone."""
+    from PSMATheranosticsLib.case_store import CaseStore
+
+    with CaseStore.open(folder) as case:
+        return [entry.action for entry in case.journal() if not entry.undone]
+
+
 def shown_labels(study: Any) -> np.ndarray:
     """The lesions that the scene shows, by their numbers (z, y, x)."""
     from PSMATheranosticsMrml.segments import labelsFromSegmentation

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
-
-@pytest.fixture(scope="module")
-def made_case(slicer_core, tmp_path_factory) -> Path:
-    """The synthetic case of the self-tests, segmented and followed."""
-    from PSMATheranosticsMrml.self_test_case import makeCase
-
-    folder = tmp_path_factory.mktemp("case") / "case"
-    makeCase(folder)
-    return folder
-
-
-@pytest.fixture
-def case_folder(made_case, tmp_path) -> Path:
-    """A copy of it for one test."""
-    import shutil
-
-    return Path(shutil.copytree(made_case, tmp_path / "case"))
 
 
 @pytest.fixture

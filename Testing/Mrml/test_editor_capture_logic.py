@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 from correction_case import FREE_BALL_ZYX, Clock, ras_of, require_consistent, shown_labels
 
 STROKE_MS = 500  # within this after the end of a stroke it is stored
-
-
-@pytest.fixture(scope="module")
-def made_case(slicer_core, tmp_path_factory) -> Path:
-    from PSMATheranosticsMrml.self_test_case import makeCase
-
-    folder = tmp_path_factory.mktemp("case") / "case"
-    makeCase(folder)
-    return folder
-
-
-@pytest.fixture
-def case_folder(made_case, tmp_path) -> Path:
-    return Path(shutil.copytree(made_case, tmp_path / "case"))
 
 
 class Painter:
