@@ -7,8 +7,18 @@ import pytest
 import SimpleITK as sitk
 from click_bodies import ORGAN, applied, dice, ellipsoid, image_of, study_of
 from PSMASegmentLib.clicks.click import Click
+from PSMASegmentLib.clicks.crop import crop_around
+from PSMASegmentLib.clicks.ground import spot_and_barred
 from PSMASegmentLib.clicks.growth import apply_click
-from PSMASegmentLib.clicks.settings import BALL_MM
+from PSMASegmentLib.clicks.hot_spot import adaptive_share
+from PSMASegmentLib.clicks.settings import (
+    BALL_MM,
+    LEAST_SHARE,
+    MOST_SHARE,
+    PET_SHARE,
+    REACH_MM,
+    SHARE_PER_DOUBLING,
+)
 from PSMASegmentLib.clicks.study import click_study
 from PSMASegmentLib.phantom import random_patient
 from scipy import ndimage
@@ -175,6 +185,23 @@ def test_a_finding_of_the_ct_alone_is_refused_in_words_and_marked_by_insisting(h
     assert marked.outcome == "new" and marked.threshold_suv is None
     away = (np.argwhere(applied(empty(), marked)) - (6, 6, 28)) * SPACING
     assert len(away) > 1 and np.sqrt((away**2).sum(axis=1)).max() <= BALL_MM
+
+
+def test_the_border_lies_lower_on_large_uptake_than_on_small_within_limits():
+    shares = [adaptive_share("PET", volume_ml) for volume_ml in (0.1, 1.0, 2.8, 5.6, 20.0, 90.0)]
+    assert shares == sorted(shares, reverse=True)
+    assert (shares[0], shares[2], shares[-1]) == (MOST_SHARE, PET_SHARE, LEAST_SHARE)
+    assert shares[3] == pytest.approx(PET_SHARE - SHARE_PER_DOUBLING)
+    study = study_of(blurred((HERE, 20.0, 20.0)), SPACING)
+    found = applied(empty(), apply_click(study, empty(), Click(AT_HERE), 1)) == 1
+    at_middle = applied(empty(), apply_click(study, empty(), Click(AT_HERE), 1, threshold=_middle(study))) == 1
+    assert found.sum() > at_middle.sum()
+    assert dice(found, ball(HERE, 20.0)) > 0.9
+
+
+def _middle(study) -> float:
+    spot, _ = spot_and_barred(crop_around(study, empty(), AT_HERE, REACH_MM))
+    return spot.threshold(PET_SHARE)
 
 
 def test_spect_takes_a_higher_share_than_pet():

@@ -130,8 +130,7 @@ def _leaves(crop: Crop, result: ClickResult) -> bool:
 
 def _add_in(crop: Crop, spot: HotSpot, organs: Mask, wish: _Wish) -> ClickResult:
     """What the click makes in a crop, outside the organs; what leaves the crop is cut off."""
-    threshold = spot.threshold(adaptive_share(crop.study.modality))
-    part = own_part(crop, spot, threshold)
+    threshold, part = _adapted(crop, spot)
     lesion = _lesion_of(crop, spot, part)
     nothing = why_no_uptake(crop, spot, lesion, wish.click.insist)
     why_not = nothing or why_spilled(crop, spot, organs)
@@ -162,6 +161,14 @@ def _add_in(crop: Crop, spot: HotSpot, organs: Mask, wish: _Wish) -> ClickResult
     else:
         region = limited(crop, free_region(crop, spot, part, allowed))
     return _result(crop, region, target, lesion, threshold, (low, high))
+
+
+def _adapted(crop: Crop, spot: HotSpot) -> tuple[float, Mask]:
+    """The threshold (SUVbw) that suits the size of the uptake, and what reaches it."""
+    middle = spot.threshold(adaptive_share(crop.study.modality))
+    part = own_part(crop, spot, middle)
+    adapted = spot.threshold(adaptive_share(crop.study.modality, np.count_nonzero(part) * crop.study.voxel_ml))
+    return (middle, part) if adapted == middle else (adapted, own_part(crop, spot, adapted))
 
 
 def _ball(crop: Crop, allowed: Mask, spilled: bool) -> Mask:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from PSMASegmentLib.clicks.click import Index
 from PSMASegmentLib.clicks.crop import Crop, Mask, Values, component, dilated, tight
-from PSMASegmentLib.clicks.settings import PET_SHARE, RIVAL, SPECT_SHARE, VALLEY_DEPTH
+from PSMASegmentLib.clicks.settings import (
+    LEAST_SHARE,
+    MOST_SHARE,
+    PET_SHARE,
+    RIVAL,
+    SHARE_PER_DOUBLING,
+    SHARE_VOLUME_ML,
+    SPECT_SHARE,
+    VALLEY_DEPTH,
+)
 from PSMASegmentLib.measure import Box
 
 _AROUND_MM = 20.0  # half the width of the cube in which surroundings are first guessed
@@ -50,9 +60,17 @@ class HotSpot:
         return (suv - self.surroundings) / height if height > 0 else 1.0
 
 
-def adaptive_share(modality: str) -> float:
-    """Where the threshold lies between surroundings and peak for a modality, PET or SPECT."""
-    return SPECT_SHARE if modality == "SPECT" else PET_SHARE
+def adaptive_share(modality: str, volume_ml: float | None = None) -> float:
+    """Where the threshold lies between surroundings and peak for a modality, PET or SPECT.
+
+    On PET it depends on ``volume_ml``, what lies above the middle threshold, where that is known.
+    """
+    if modality == "SPECT":
+        return SPECT_SHARE
+    if volume_ml is None:
+        return PET_SHARE
+    doublings = math.log2(max(volume_ml, 1e-3) / SHARE_VOLUME_ML)
+    return min(max(PET_SHARE - SHARE_PER_DOUBLING * doublings, LEAST_SHARE), MOST_SHARE)
 
 
 def find_hot_spot(crop: Crop, barred: Mask, elsewhere: Mask | None = None) -> HotSpot:

@@ -40,6 +40,12 @@ PET_SHARE = 0.41
 spheres of a NEMA image-quality phantom. There is no recommendation for PSMA; the EANM's for FDG is 41 % of the maximum,
 without a correction for the surroundings (doi 10.1007/s00259-023-06163-x)."""
 
+SHARE_VOLUME_ML, SHARE_PER_DOUBLING = 2.8, 0.04
+LEAST_SHARE, MOST_SHARE = 0.35, 0.43
+"""``PET_SHARE`` holds for this volume; it falls by so much each time the volume doubles, within these limits. A blurred
+border lies high on a small hot spot, whose peak is blurred too, and low on a large one, whose peak is its noise.
+Measured on synthetic lesions on organ maps and held to the spheres of a NEMA image-quality phantom."""
+
 SPECT_SHARE = 0.5
 """The same for SPECT. 50 % of the maximum described lesions of 177Lu better than 42 % did: Dice 0.67 against 0.60 for
 45 tumors (abstract at www.biocloudy.com/literatureDetail/NTQzMTMyMQ==)."""
