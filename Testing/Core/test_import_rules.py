@@ -15,7 +15,7 @@ ARRAYS = {"numpy", "scipy", "SimpleITK"}
 NETWORKS = {"torch", "monai", "yaml"}  # optional: without them everything but networks works
 ALLOWED = {
     "PSMASegmentLib": ARRAYS | NETWORKS | {"PSMASegmentLib"},
-    "PSMATrackingLib": ARRAYS | {"PSMATrackingLib"},
+    "PSMATrackingLib": ARRAYS | {"torch", "picsl_greedy", "PSMATrackingLib"},
     "PSMATheranosticsLib": ARRAYS
     | {
         "PSMASegmentLib",
@@ -28,7 +28,8 @@ ALLOWED = {
         "tqdm",
     },
 }
-ONLY_INSIDE_FUNCTIONS = NETWORKS | {"matplotlib", "jinja2", "tqdm", "highdicom"}
+REGISTRATION = {"torch", "picsl_greedy"}  # optional too: without them registration falls back to SimpleITK
+ONLY_INSIDE_FUNCTIONS = NETWORKS | REGISTRATION | {"matplotlib", "jinja2", "tqdm", "highdicom"}
 
 
 def imported(tree: ast.AST) -> list[str]:
@@ -81,7 +82,7 @@ def test_there_are_libs_and_modules_to_look_at():
 @pytest.mark.parametrize("path", lib_files(), ids=identify)
 def test_a_lib_imports_only_what_the_design_allows(path: Path):
     lib = path.relative_to(ROOT).parts[1]
-    allowed = ALLOWED[lib] | set(sys.stdlib_module_names) | ONLY_INSIDE_FUNCTIONS & {"torch", "monai"}
+    allowed = ALLOWED[lib] | set(sys.stdlib_module_names)
     for name in imported(ast.parse(path.read_text())):
         top = name.split(".")[0]
         if lib == "PSMATrackingLib" and name == "PSMASegmentLib.measure":

@@ -8,84 +8,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from data_dir import test_data
+from PSMATrackingLib import registration
 from PSMATrackingLib.registration import REGISTRATION_METHODS, Registration, RegistrationImages, register
 from scipy import ndimage
-
-SPACING_MM = 5.0
-LOW, HIGH = np.array([-220.0, -150.0, 0.0]), np.array([220.0, 170.0, 700.0])
-
-Array = np.ndarray
-
-
-def inside(p: Array, center: tuple[float, float, float], radii: tuple[float, float, float]) -> Array:
-    return sum(((p[..., k] - center[k]) / radii[k]) ** 2 for k in range(3)) <= 1.0
-
-
-def body_hu(p: Array) -> Array:
-    """CT numbers of a trunk of simple shapes at LPS points in mm; z = 0 at the thighs, 700 at the chin."""
-    x, y, z = p[..., 0], p[..., 1], p[..., 2]
-    hu = np.full(p.shape[:-1], -1000.0)
-    girth = 1.0 + 0.12 * np.cos((z - 500.0) / 120.0)
-    radius = np.hypot(x / (170.0 * girth), y / (110.0 * girth))
-    trunk = (z > 20) & (z < 690)
-    hu[trunk & (radius < 1.0)] = -90.0
-    hu[trunk & (radius < 0.88)] = 45.0
-    for side in (-1, 1):
-        hu[inside(p, (side * 75.0, -5.0, 560.0), (55.0, 75.0, 110.0))] = -820.0
-        hu[inside(p, (side * 60.0, 45.0, 330.0), (25.0, 22.0, 50.0))] = 130.0
-        hu[inside(p, (side * 85.0, 20.0, 130.0), (40.0, 15.0, 55.0))] = 450.0
-        hu[inside(p, (side * 95.0, 0.0, 30.0), (22.0, 22.0, 70.0))] = 400.0
-    hu[inside(p, (-75.0, -10.0, 410.0), (80.0, 70.0, 65.0))] = 110.0
-    hu[inside(p, (0.0, -50.0, 110.0), (40.0, 35.0, 35.0))] = 5.0
-    spine = (np.hypot(x, y - 70.0) < 20.0) & trunk
-    hu[spine] = (250.0 + 120.0 * np.cos(z / 30.0 * 2 * np.pi))[spine]
-    hu[(np.abs(y - 140.0) < 6.0) & (np.abs(x) < 200.0)] = -150.0  # the table
-    return hu
-
-
-def uptake(p: Array, seed: int) -> Array:
-    """A PET of the same body with noise: warm tissue, hot kidneys, liver and bladder, no table."""
-    hu = body_hu(p)
-    suv = np.where(hu > -950, 0.5, 0.02)
-    suv[(hu < -700) & (hu > -950)] = 0.3
-    suv[(hu == -150.0)] = 0.02
-    suv[hu == 110.0] = 5.0
-    suv[hu == 130.0] = 30.0
-    suv[hu == 5.0] = 20.0
-    suv = ndimage.gaussian_filter(suv, 1.0)
-    return suv * np.random.default_rng(seed).lognormal(0.0, 0.15, suv.shape)
-
-
-def image_of(function, pose: sitk.Transform, low: Array, high: Array, *arguments: int) -> sitk.Image:
-    """The body as it lies after ``pose`` (anatomy to scanner, LPS mm), on a grid from low to high."""
-    size = np.round((high - low) / SPACING_MM).astype(int)
-    axes = [low[k] + SPACING_MM * np.arange(size[k]) for k in range(3)]
-    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
-    points = np.stack([x, y, z], axis=-1)
-    back = pose.GetInverse()
-    origin = np.array(back.TransformPoint((0.0, 0.0, 0.0)))
-    matrix = np.stack([np.array(back.TransformPoint(axis)) - origin for axis in np.eye(3).tolist()])
-    image = sitk.GetImageFromArray(function(points @ matrix + origin, *arguments).astype(np.float32))
-    image.SetSpacing([SPACING_MM] * 3)
-    image.SetOrigin(low.tolist())
-    return image
-
-
-def pose(angles_deg: tuple[float, float, float], shift_mm: tuple[float, float, float]) -> sitk.Euler3DTransform:
-    transform = sitk.Euler3DTransform((0.0, 0.0, 350.0))
-    transform.SetRotation(*np.radians(angles_deg).tolist())
-    transform.SetTranslation(shift_mm)
-    return transform
-
-
-LANDMARKS_MM = [(0, 70, 100), (0, 70, 600), (85, 20, 130), (-85, 20, 130), (60, 45, 330), (-75, -10, 410), (100, 0, 30)]
-
-
-def worst_mm(found: sitk.Transform, truth: sitk.Transform) -> float:
-    return max(
-        float(np.linalg.norm(np.subtract(found.TransformPoint(p), truth.TransformPoint(p)))) for p in LANDMARKS_MM
-    )
-
+from simple_trunk import HIGH, LANDMARKS_MM, LOW, Array, body_hu, image_of, pose, uptake, worst_mm
 
 HERE = sitk.Euler3DTransform()
 FAR = pose((3.0, -2.0, 4.0), (25.0, -18.0, 950.0))
@@ -109,7 +35,7 @@ def followup() -> RegistrationImages:
 
 @pytest.fixture(scope="module")
 def result(baseline: RegistrationImages, followup: RegistrationImages) -> Registration:
-    return register(baseline, followup)
+    return register(baseline, followup, "rigid")
 
 
 def test_a_turned_body_on_a_table_one_meter_away_is_found_on_ct(result):
@@ -122,13 +48,13 @@ def test_a_turned_body_on_a_table_one_meter_away_is_found_on_ct(result):
 
 
 def test_without_ct_in_one_study_the_emission_images_are_used(baseline, followup):
-    result = register(baseline, RegistrationImages(followup.emission))
+    result = register(baseline, RegistrationImages(followup.emission), "rigid")
     assert (result.reference, result.verdict) == ("PET", "good")
     assert worst_mm(result.transform, FAR) < 4.0
 
 
 def test_the_reverse_direction_gives_the_inverse(baseline, followup, result):
-    forth, back = result.transform, register(followup, baseline).transform
+    forth, back = result.transform, register(followup, baseline, "rigid").transform
     round_trip = max(
         float(np.linalg.norm(np.subtract(back.TransformPoint(forth.TransformPoint(p)), p))) for p in LANDMARKS_MM
     )
@@ -136,7 +62,7 @@ def test_the_reverse_direction_gives_the_inverse(baseline, followup, result):
 
 
 def test_a_repeat_gives_the_same_transform_to_the_last_digit(baseline, followup, result):
-    first, second = result.transform, register(baseline, followup).transform
+    first, second = result.transform, register(baseline, followup, "rigid").transform
     assert first.GetParameters() == second.GetParameters()
     assert first.GetFixedParameters() == second.GetFixedParameters()
 
@@ -146,10 +72,10 @@ def test_a_study_of_part_of_the_body_is_found_within_the_whole(baseline, low_mm:
     low = np.array([LOW[0], LOW[1], low_mm]) + OFFSET - [30, 30, 0]
     high = np.array([HIGH[0], HIGH[1], high_mm]) + OFFSET + [30, 30, 0]
     part = RegistrationImages(image_of(uptake, FAR, low, high, 3), image_of(body_hu, FAR, low, high))
-    result = register(baseline, part)
+    result = register(baseline, part, "rigid")
     assert worst_mm(result.transform, FAR) < 4.0
     assert 0.4 < result.quality["overlap"] < 0.7
-    back = register(part, baseline)
+    back = register(part, baseline, "rigid")
     assert worst_mm(back.transform.GetInverse(), FAR) < 4.0
     assert back.quality["overlap"] > 0.95
 
@@ -157,7 +83,7 @@ def test_a_study_of_part_of_the_body_is_found_within_the_whole(baseline, low_mm:
 @pytest.mark.parametrize("orientation", ["RAI", "SAL"])
 def test_the_order_of_the_axes_does_not_matter(baseline, followup, result, orientation: str):
     turned = RegistrationImages(followup.emission, sitk.DICOMOrient(followup.ct, orientation))
-    assert worst_mm(register(baseline, turned).transform, result.transform) < 0.5
+    assert worst_mm(register(baseline, turned, "rigid").transform, result.transform) < 0.5
 
 
 def test_an_equal_frame_of_reference_means_that_nothing_moves(baseline):
@@ -170,7 +96,30 @@ def test_an_equal_frame_of_reference_means_that_nothing_moves(baseline):
 
 def test_an_empty_frame_of_reference_is_not_an_equal_one(baseline):
     unknown = RegistrationImages(baseline.emission, baseline.ct)
-    assert register(unknown, unknown).method == "rigid"
+    assert _chosen_by_auto(unknown, unknown) != "identity"
+
+
+def _chosen_by_auto(first: RegistrationImages, second: RegistrationImages) -> str:
+    """The method that "auto" takes, from what it says before it starts to compute."""
+    return registration._choose("auto", first, second).name
+
+
+def test_auto_takes_the_best_method_that_is_installed(baseline, monkeypatch):
+    unknown = RegistrationImages(baseline.emission, baseline.ct)
+    missing: set[str] = set()
+    for expected in ("lattice", "greedy", "demons"):
+        for name in ("lattice", "greedy"):
+            why = "not installed" if name in missing else ""
+            monkeypatch.setattr(type(REGISTRATION_METHODS[name]), "available", lambda self, why=why: why)
+        assert _chosen_by_auto(unknown, unknown) == expected
+        missing.add(expected)
+    with pytest.raises(ValueError, match="'lattice' cannot be used here: not installed"):
+        register(unknown, unknown, "lattice")
+
+
+def test_how_long_it_took_and_where_is_told(result):
+    assert 0.0 < result.seconds < 600.0
+    assert (result.device, result.notes) == ("CPU", [])
 
 
 def test_an_equal_frame_of_reference_that_is_wrong_gets_a_poor_verdict(baseline, followup):
@@ -188,14 +137,15 @@ def test_another_man_gets_a_poor_verdict(baseline):
         return body_hu((points - [0, 0, 350]) / [0.85, 0.9, 0.8] + [0, 0, 350])
 
     other = image_of(shorter_and_slimmer, HERE, LOW, HIGH)
-    result = register(baseline, RegistrationImages(baseline.emission, other))
+    result = register(baseline, RegistrationImages(baseline.emission, other), "rigid")
     assert result.verdict == "poor"
 
 
 def test_studies_of_different_parts_of_the_body_get_no_good_verdict(baseline):
     assert baseline.ct is not None
     legs, chest = baseline.ct[:, :, :40], baseline.ct[:, :, 95:]
-    result = register(RegistrationImages(baseline.emission, legs), RegistrationImages(baseline.emission, chest))
+    parts = [RegistrationImages(baseline.emission, ct) for ct in (legs, chest)]
+    result = register(parts[0], parts[1], "rigid")
     assert result.verdict == "poor"
 
 
@@ -226,20 +176,21 @@ def test_images_that_cannot_be_registered_are_refused_by_name(baseline):
         (ct[:, :, 10:13], "at least 3 cm"),
     ):
         with pytest.raises(ValueError, match=message):
-            register(baseline, RegistrationImages(baseline.emission, bad))
+            register(baseline, RegistrationImages(baseline.emission, bad), "rigid")
     with pytest.raises(ValueError, match="emission image of the earlier study"):
-        register(RegistrationImages(baseline.emission * 0), baseline)
+        register(RegistrationImages(baseline.emission * 0), baseline, "rigid")
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(baseline):
     with pytest.raises(ValueError, match=r"'elastic'.*auto, identity, rigid"):
         register(baseline, baseline, "elastic")
-    assert set(REGISTRATION_METHODS) == {"identity", "rigid"}
+    assert list(REGISTRATION_METHODS) == ["identity", "rigid", "lattice", "demons", "greedy", "landmarks", "given"]
+    assert all(method.name == name for name, method in REGISTRATION_METHODS.items())
 
 
 def test_progress_runs_to_one_and_may_cancel(baseline, followup):
     seen: list[float] = []
-    register(baseline, followup, progress=lambda fraction, message: seen.append(fraction))
+    register(baseline, followup, "rigid", progress=lambda fraction, message: seen.append(fraction))
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
 
@@ -248,7 +199,7 @@ def test_progress_runs_to_one_and_may_cancel(baseline, followup):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        register(baseline, followup, progress=cancel)
+        register(baseline, followup, "rigid", progress=cancel)
 
 
 # Values of the organ maps (labels.csv beside them) and CT numbers that set them apart; bone is not in the maps.
@@ -285,7 +236,7 @@ def test_two_real_visits_with_tables_one_meter_apart_land_upon_each_other():
     before, after = centroids(first), centroids(second)
     assert np.linalg.norm(before[LIVER] - after[LIVER]) > 900.0
     images = [RegistrationImages(image, image) for image in (ct_like(first), ct_like(second))]
-    result = register(*images)
+    result = register(images[0], images[1], "rigid")
     error_mm = {
         organ: float(np.linalg.norm(result.transform.TransformPoint(before[organ].tolist()) - after[organ]))
         for organ in (SPLEEN, KIDNEYS, LIVER, BLADDER, LUNGS, HEART)
