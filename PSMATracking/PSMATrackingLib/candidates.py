@@ -9,9 +9,13 @@ import SimpleITK as sitk
 from scipy.spatial import KDTree
 
 from .lesions import Lesion
-from .points import BoolArray, FloatArray, IndexArray, map_points, nearest_voxels
+from .points import BoolArray, FloatArray, IndexArray, continuous_indices, map_points
+from .trust import jacobians
 
-MAX_SUBDIVISION = 4  # sub-points per voxel axis when the baseline grid is coarser than the follow-up grid
+MAX_SUBDIVISION = 4  # sub-points per voxel axis when the baseline grid is coarse
+SAMPLE_MM = (
+    2.1  # so far apart are the points on which overlap is counted, or closer: some dozens in the smallest lesion
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class CandidateSearch:
 
     Baseline lesions are mapped once, point by point; the follow-up labels stay on their own grid. Both studies must
     have a lesion. Pairs with a gap of more than ``gate_mm`` are left out, ``max_shift_mm`` is the largest shift to be
-    tried.
+    tried. ``known_shifts_mm``, shape (baseline lesions, 3), belongs to the mapping and is applied always.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class CandidateSearch:
         transform: sitk.Transform,
         gate_mm: float,
         max_shift_mm: float,
+        known_shifts_mm: FloatArray,
     ) -> None:
         self.baseline = baseline
         self.followup = followup
@@ -63,19 +68,26 @@ class CandidateSearch:
 
         sizes = [len(lesion.points_mm) for lesion in baseline]
         every_point = np.concatenate([lesion.points_mm for lesion in baseline])
-        self.points = np.split(map_points(transform, every_point), np.cumsum(sizes)[:-1])
+        owner = np.repeat(np.arange(len(baseline)), sizes)
+        mapped = map_points(transform, every_point) + known_shifts_mm[owner]
+        self.points = np.split(mapped, np.cumsum(sizes)[:-1])
         self.centroids = np.array([points.mean(axis=0) for points in self.points])
         self.followup_centroids = np.array([lesion.centroid_mm for lesion in followup])
 
-        fine, parts = _subdivide(baseline_labels, followup_labels, every_point)
-        self._fine = map_points(transform, fine)
-        self._fine_owner = np.repeat(np.repeat(np.arange(len(baseline)), sizes), parts)
-        fine_ml = float(np.prod(baseline_labels.GetSpacing())) / 1000.0 / parts
+        # The points on which overlap is counted: each voxel in parts, placed by the local derivative of the transform.
+        offsets = _subdivision(baseline_labels, followup_labels)
+        turned = offsets @ jacobians(transform, np.array([lesion.centroid_mm for lesion in baseline]))
+        fine = (mapped[:, None] + turned[owner]).reshape(-1, 3)
+        self._fine_owner = np.repeat(owner, len(offsets))
+        self._fine_indices = np.ascontiguousarray(continuous_indices(followup_labels, fine).T)
+        fine_ml = float(np.prod(baseline_labels.GetSpacing())) / 1000.0 / len(offsets)
         smaller = np.minimum.outer([lesion.volume_ml for lesion in baseline], [lesion.volume_ml for lesion in followup])
         self._share_per_point = fine_ml / smaller
 
         self._surfaces = [points[lesion.on_surface] for points, lesion in zip(self.points, baseline, strict=True)]
         self._followup_surfaces = [lesion.points_mm[lesion.on_surface] for lesion in followup]
+        self._boxes = _boxes(self._surfaces)
+        self._followup_boxes = _boxes(self._followup_surfaces)
         self._trees: dict[int, KDTree] = {}
         self._followup_trees: dict[int, KDTree] = {}
         self._gate_mm = gate_mm
@@ -84,6 +96,8 @@ class CandidateSearch:
     def measure(self, shifts_mm: FloatArray) -> Candidates:
         """All pairs within the gate after shifting each baseline lesion; shifts of shape (baseline lesions, 3)."""
         first, second = self._near
+        reachable = self._box_gap(first, second, shifts_mm[first]) <= self._gate_mm + self._contact_mm
+        first, second = first[reachable], second[reachable]
         shared = self._overlap(shifts_mm)[first, second]
         distance = np.linalg.norm(self.centroids[first] + shifts_mm[first] - self.followup_centroids[second], axis=1)
         gap = np.array(
@@ -127,8 +141,14 @@ class CandidateSearch:
     def _overlap(self, shifts_mm: FloatArray) -> FloatArray:
         """Shared volume relative to the smaller lesion, shape (baseline lesions, follow-up lesions)."""
         rows, columns = len(self.baseline), len(self.followup)
-        index, inside = nearest_voxels(self._labels, self._fine + shifts_mm[self._fine_owner])
-        x, y, z = index[inside].T
+        origin = np.array([self._labels.GetOrigin()])
+        steps = continuous_indices(self._labels, origin + shifts_mm) + 0.5
+        inside = np.ones(len(self._fine_owner), dtype=bool)
+        at = []
+        for along, step, size in zip(self._fine_indices, steps.T, self._labels.GetSize(), strict=True):
+            at.append(np.floor(along + step[self._fine_owner]).astype(np.intp))
+            inside &= (at[-1] >= 0) & (at[-1] < size)
+        x, y, z = (along[inside] for along in at)
         numbers = np.array([lesion.number for lesion in self.followup])
         value = self._array[z, y, x]
         hit = value > 0
@@ -137,13 +157,17 @@ class CandidateSearch:
         return np.minimum(1.0, counts.reshape(rows, columns) * self._share_per_point)
 
     def _pairs_of_near_boxes(self, reach_mm: float) -> tuple[IndexArray, IndexArray]:
-        low = np.array([points.min(axis=0) for points in self.points])[:, None]
-        high = np.array([points.max(axis=0) for points in self.points])[:, None]
-        other_low = np.array([lesion.points_mm.min(axis=0) for lesion in self.followup])[None]
-        other_high = np.array([lesion.points_mm.max(axis=0) for lesion in self.followup])[None]
+        rows, columns = np.indices((len(self.baseline), len(self.followup))).reshape(2, -1)
+        near = self._box_gap(rows, columns, np.zeros((1, 3))) <= reach_mm + self._contact_mm
+        return rows[near], columns[near]
+
+    def _box_gap(self, rows: IndexArray, columns: IndexArray, shifts_mm: FloatArray) -> FloatArray:
+        """Distance of the boxes around pairs of lesions, never more than that of their voxels; shape (pairs,)."""
+        low, high = (box[rows] + shifts_mm for box in self._boxes)
+        other_low, other_high = (box[columns] for box in self._followup_boxes)
         between = np.maximum(0.0, np.maximum(other_low - high, low - other_high))
-        first, second = np.nonzero(np.linalg.norm(between, axis=2) <= reach_mm + self._contact_mm)
-        return first, second
+        gap: FloatArray = np.linalg.norm(between, axis=1)
+        return gap
 
     def _tree(self, i: int) -> KDTree:
         if i not in self._trees:
@@ -156,15 +180,24 @@ class CandidateSearch:
         return self._followup_trees[j]
 
 
-def _subdivide(coarse: sitk.Image, fine: sitk.Image, points_mm: FloatArray) -> tuple[FloatArray, int]:
-    """Split each voxel of the coarse grid into sub-points about as dense as the fine grid.
+def _boxes(points_mm: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest corner of the box around each set of points; shapes (sets, 3)."""
+    return np.array([points.min(axis=0) for points in points_mm]), np.array(
+        [points.max(axis=0) for points in points_mm]
+    )
 
-    Otherwise the centers of large baseline voxels would step over small follow-up lesions.
+
+def _subdivision(coarse: sitk.Image, fine: sitk.Image) -> FloatArray:
+    """Where the parts of a voxel of the coarse grid lie about its center, about as dense as the fine grid; (parts, 3).
+
+    Otherwise the centers of large baseline voxels would step over small follow-up lesions, and a shift of less than a
+    voxel would leave the overlap as it was.
     """
     ratio = float(np.prod(coarse.GetSpacing()) / np.prod(fine.GetSpacing()))
-    parts = int(np.clip(np.ceil(ratio ** (1 / 3) - 0.05), 1, MAX_SUBDIVISION))
+    wanted = max(ratio ** (1 / 3) - 0.05, max(coarse.GetSpacing()) / SAMPLE_MM)
+    parts = int(np.clip(np.ceil(wanted), 1, MAX_SUBDIVISION))
     steps = (np.arange(parts) + 0.5) / parts - 0.5
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     direction = np.array(coarse.GetDirection()).reshape(3, 3)
-    offsets = (grid * np.array(coarse.GetSpacing())) @ direction.T
-    return (points_mm[:, None] + offsets[None]).reshape(-1, 3), len(offsets)
+    offsets: FloatArray = (grid * np.array(coarse.GetSpacing())) @ direction.T
+    return offsets

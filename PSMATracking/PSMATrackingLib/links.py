@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,7 +56,7 @@ def classify(links: Sequence[Link], baseline_ml: Mapping[int, float], followup_m
     ValueError
         When a pair occurs twice, or a linked lesion has no volume.
     """
-    ordered = sorted(links, key=lambda link: (link.baseline, link.followup))
+    ordered = _ordered(links)
     pairs = [(link.baseline, link.followup) for link in ordered]
     if len(set(pairs)) < len(pairs):
         twice = next(pair for pair in pairs if pairs.count(pair) > 1)
@@ -70,14 +70,48 @@ def classify(links: Sequence[Link], baseline_ml: Mapping[int, float], followup_m
             raise ValueError(f"a link names {side} lesion {unknown[0]}, which the study does not have")
 
     primary = _primary_pairs(ordered, baseline_ml, followup_ml)
-    groups = _groups(pairs)
-    kinds = {
-        group: _kind([pair for pair, of in zip(pairs, groups, strict=True) if of == group]) for group in set(groups)
-    }
+    return _ordered(
+        replace(link, kind=kind, primary=(link.baseline, link.followup) in primary)
+        for link, kind in _with_kinds(ordered)
+    )
+
+
+def without(links: Sequence[Link], cut: Collection[tuple[int, int]]) -> list[Link]:
+    """Classified links less those of some pairs; kinds are set anew, and tracks go on along what is left.
+
+    Primary marks stay where they are. A lesion that loses its primary link to a cut passes the mark on to the link
+    with the most overlap whose other lesion has none either.
+    """
+    kept = [replace(link, kind=kind) for link, kind in _with_kinds(
+        [link for link in links if (link.baseline, link.followup) not in cut])]  # fmt: skip
+    marked = {link: link.primary for link in kept}
+    taken = ({link.baseline for link in kept if link.primary}, {link.followup for link in kept if link.primary})
+    for link in sorted(kept, key=lambda one: (-one.overlap, one.gap_mm, one.baseline, one.followup)):
+        if link.baseline not in taken[0] and link.followup not in taken[1]:
+            marked[link] = True
+            taken[0].add(link.baseline)
+            taken[1].add(link.followup)
+    return _ordered(replace(link, primary=primary) for link, primary in marked.items())
+
+
+def group_links(links: Sequence[Link]) -> list[list[Link]]:
+    """The links in groups: two are in one group when they share a lesion, directly or through others."""
+    groups: dict[int, list[Link]] = {}
+    for link, group in zip(links, _groups([(link.baseline, link.followup) for link in links]), strict=True):
+        groups.setdefault(group, []).append(link)
+    return list(groups.values())
+
+
+def _with_kinds(links: Sequence[Link]) -> list[tuple[Link, str]]:
     return [
-        replace(link, kind=kinds[group], primary=pair in primary)
-        for link, pair, group in zip(ordered, pairs, groups, strict=True)
+        (link, _kind([(one.baseline, one.followup) for one in members]))
+        for members in group_links(links)
+        for link in members
     ]
+
+
+def _ordered(links: Iterable[Link]) -> list[Link]:
+    return sorted(links, key=lambda link: (link.baseline, link.followup))
 
 
 def _primary_pairs(

@@ -8,54 +8,13 @@ import SimpleITK as sitk
 from data_dir import test_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_balls import IDENTITY, SIZE, SPREAD, Ball, edges, kinds, moved, paint, primary
 from PSMASegmentLib.measure import components
 from PSMASegmentLib.phantom import random_patient
 from PSMATrackingLib.lesions import extract_lesions
 from PSMATrackingLib.links import Link
 from PSMATrackingLib.matching import Matching, MatchingSettings, classify, match_lesions, settings_for
 from PSMATrackingLib.registration import RegistrationImages, register
-
-SPACING_MM = 4.0
-SIZE = (60, 48, 64)  # x, y, z: 240 x 192 x 256 mm
-IDENTITY = sitk.Transform(3, sitk.sitkIdentity)
-
-Ball = tuple[float, float, float, float]  # x, y, z, radius in mm
-
-# Eight lesions far from each other.
-SPREAD: list[Ball] = [
-    (40, 40, 30, 9), (180, 50, 40, 7), (60, 140, 70, 11), (190, 150, 90, 8),
-    (40, 60, 140, 6), (150, 60, 160, 12), (70, 150, 200, 8), (190, 140, 220, 9),
-]  # fmt: skip
-
-
-def paint(*lesions: Ball | list[Ball], spacing_mm: float = SPACING_MM) -> sitk.Image:
-    """Label image with lesion 1, 2, ... in the order given; a list of balls is one lesion."""
-    size = [round(n * SPACING_MM / spacing_mm) for n in SIZE]
-    z, y, x = (np.arange(n) * spacing_mm for n in reversed(size))
-    array = np.zeros(size[::-1], dtype=np.uint16)
-    for number, lesion in enumerate(lesions, start=1):
-        for cx, cy, cz, radius in lesion if isinstance(lesion, list) else [lesion]:
-            squared = (z[:, None, None] - cz) ** 2 + (y[None, :, None] - cy) ** 2 + (x[None, None] - cx) ** 2
-            array[squared <= radius**2] = number
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing([spacing_mm] * 3)
-    return image
-
-
-def moved(ball: Ball, by: tuple[float, float, float]) -> Ball:
-    return (ball[0] + by[0], ball[1] + by[1], ball[2] + by[2], ball[3])
-
-
-def edges(matching: Matching) -> set[tuple[int, int]]:
-    return {(link.baseline, link.followup) for link in matching.links}
-
-
-def kinds(matching: Matching) -> dict[tuple[int, int], str]:
-    return {(link.baseline, link.followup): link.kind for link in matching.links}
-
-
-def primary(matching: Matching) -> set[tuple[int, int]]:
-    return {(link.baseline, link.followup) for link in matching.links if link.primary}
 
 
 def test_the_same_study_twice_links_every_lesion_with_itself():
@@ -289,6 +248,24 @@ def test_the_second_source_of_a_merger_is_not_given_to_a_new_lesion_beside_it():
     assert matching.new == [2]
 
 
+@pytest.mark.parametrize("touching", [(60, 60, 68, 6), (60, 60, 72, 5)])
+def test_a_lesion_that_vanished_beside_one_that_stays_is_gone_and_not_merged(touching: Ball):
+    stays: Ball = (60, 60, 50, 11)
+    matching = match_lesions(paint(stays, touching, *SPREAD[3:]), paint(stays, *SPREAD[3:]), IDENTITY)
+    assert {pair for pair in edges(matching) if pair[1] == 1} == {(1, 1)}
+    assert matching.gone == [2]
+    back = match_lesions(paint(stays, *SPREAD[3:]), paint(stays, touching, *SPREAD[3:]), IDENTITY)
+    assert back.new == [2]
+
+
+def test_a_small_lesion_at_the_rim_of_a_giant_one_is_no_part_of_it_by_volume_alone():
+    giant: list[Ball] = [(120, 100, z, 24) for z in range(60, 180, 12)]
+    rim: Ball = (150, 100, 120, 5)
+    grown: list[Ball] = [(120, 100, z, 24) for z in range(60, 204, 12)]  # by much more than the small one, elsewhere
+    matching = match_lesions(paint(giant, rim), paint(grown), IDENTITY)
+    assert (edges(matching), matching.gone) == ({(1, 1)}, [2])
+
+
 def test_two_lesions_on_either_side_of_a_vanished_one_are_not_its_parts():
     matching = match_lesions(paint((60, 60, 48, 8)), paint((60, 60, 76, 8), (60, 60, 20, 8)), IDENTITY)
     assert len(matching.links) <= 1
@@ -344,7 +321,7 @@ def test_images_that_are_no_labels_are_refused():
 
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="near_gate_mm"):
-        MatchingSettings(gate_mm=5.0)
+        MatchingSettings(gate_mm=4.0)
     with pytest.raises(ValueError, match="overlap_weight_mm"):
         MatchingSettings(overlap_weight_mm=float("nan"))
 
@@ -395,7 +372,8 @@ def test_the_lesions_of_a_real_patient_are_found_again_in_spite_of_an_error_of_t
 def test_a_synthetic_patient_is_followed_from_ct_and_labels_alone():
     patient = random_patient(4)
     before, after = patient.visits
-    registration = register(RegistrationImages(before.pet, before.ct), RegistrationImages(after.pet, after.ct))
+    images = [RegistrationImages(visit.pet, visit.ct) for visit in patient.visits]
+    registration = register(*images, "rigid")
     matching = match_lesions(before.lesions, after.lesions, registration.transform)
     true = {(link.baseline_lesion, link.followup_lesion) for link in patient.links}
     found = edges(matching)
