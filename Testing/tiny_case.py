@@ -140,7 +140,21 @@ def random_step(case: CaseStore, chance: random.Random) -> None:
     if not segmented or chance.random() < 0.15:
         _random_segmentation(case, some, chance)
         return
-    kinds = ["lesion", "lesion", "links", "link", "draw", "tracks", "other", "group", "undo", "redo", "edit", "edit"]
+    kinds = [
+        "lesion",
+        "lesion",
+        "links",
+        "link",
+        "draw",
+        "tracks",
+        "mark",
+        "other",
+        "group",
+        "undo",
+        "redo",
+        "edit",
+        "edit",
+    ]
     kind = chance.choice(kinds)
     if kind == "lesion":
         _decide_some_lesion(case, chance.choice(segmented), chance)
@@ -148,6 +162,8 @@ def random_step(case: CaseStore, chance: random.Random) -> None:
         _random_edit(case, chance.choice(segmented), chance)
     elif kind == "tracks":
         _random_tracks(case, chance)
+    elif kind == "mark":
+        _mark_some_track(case, studies, chance.choice(segmented), chance)
     elif kind in ("links", "link", "draw"):
         _random_link_step(case, kind, segmented, chance)
     elif kind == "other":
@@ -157,6 +173,7 @@ def random_step(case: CaseStore, chance: random.Random) -> None:
                 lambda: _register_some(case, studies, chance),
                 lambda: case.save_response(some, "RECIP 1.0", {"number": chance.random()}),
                 lambda: case.sign(chance.choice(segmented), "seen"),
+                lambda: case.save_setting("lesion response", chance.choice([{}, {"smallest_ml": chance.random()}])),
             ]
         )()
     elif kind == "group":
@@ -219,6 +236,18 @@ def _random_link_step(case: CaseStore, kind: str, segmented: list[int], chance: 
         it = chance.choice(links)
         status = chance.choice(["accepted", "rejected", "proposed"])
         case.decide_link(it.baseline_id, it.followup_id, it.baseline_lesion, it.followup_lesion, status)
+
+
+def _mark_some_track(case: CaseStore, studies: list[StudyRecord], study_id: int, chance: random.Random) -> None:
+    lesions = case.lesions(study_id, rejected=True)
+    if not lesions:
+        return
+    lesion, at = chance.choice(lesions).lesion, chance.choice(studies).study_id
+    if chance.random() < 0.3:
+        case.comment_track(study_id, lesion, chance.choice(["", "flare"]))
+        return
+    marks = ["new"] if at == study_id else ["gone", "not imaged"]
+    case.decide_track(study_id, lesion, at, chance.choice(["", "confirmed", *marks]))
 
 
 def _random_tracks(case: CaseStore, chance: random.Random) -> None:

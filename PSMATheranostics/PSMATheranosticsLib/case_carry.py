@@ -19,11 +19,12 @@ class LesionHistory:
 
     def __init__(self, states: LabelStates) -> None:
         self._states = states
-        self._compared: dict[tuple[str, str], LesionOverlap] = {}
+        self._compared: dict[tuple[str | None, str | None], LesionOverlap] = {}
 
     def overlap(self, before: str, after: str) -> LesionOverlap:
         """Shared voxels of two states of labels on the same grid."""
-        pair = (before, after)
+        # Not by their names: after a step that failed another edit may have got the number of its edit.
+        pair = (self._states.digest(before), self._states.digest(after))
         if pair not in self._compared:
             self._compared[pair] = lesion_overlap(self._states.load(before), self._states.load(after))
         return self._compared[pair]
@@ -55,23 +56,34 @@ def drop_matching(change: Change, study_id: int) -> None:
 
 
 def drop_lesions(database: Database, change: Change, study_id: int, lesions: list[int]) -> None:
-    """Remove lesions, and take them out of links and tracks. Decisions on them and on their links are kept.
+    """Remove lesions, and take them out of links and tracks. Decisions on them, their links and tracks are kept.
 
     A track that loses its last lesion goes. What the tracks say of other studies stays until they are saved again.
     """
+    _drop_from_matchings(database, change, study_id, set(lesions))
     for lesion in lesions:
         for end in ("baseline", "followup"):
             change.delete("links", {f"{end}_id": study_id, f"{end}_lesion": lesion})
             named = {f"{end}_id": study_id, f"{end}_lesion": lesion}
             change.update("link_decisions", named, {f"{end}_lesion": None})
-            for row in database.rows(f"SELECT * FROM matchings WHERE {end}_id = ?", (study_id,)):
-                left = [number for number in from_json(row[f"not_imaged_{end}"]) if number != lesion]
-                key = {name: row[name] for name in ("baseline_id", "followup_id")}
-                change.update("matchings", key, {f"not_imaged_{end}": to_json(left)})
+        change.update("track_decisions", {"study_id": study_id, "lesion": lesion}, {"lesion": None})
         change.delete("track_studies", {"study_id": study_id, "lesion": lesion})
         change.delete("lesions", {"study_id": study_id, "lesion": lesion})
     if lesions:
         _drop_empty_tracks(database, change)
+
+
+def _drop_from_matchings(database: Database, change: Change, study_id: int, lesions: set[int]) -> None:
+    for side, end in enumerate(("baseline", "followup")):
+        for row in database.rows(f"SELECT * FROM matchings WHERE {end}_id = ?", (study_id,)):
+            lists = [f"not_imaged_{end}", "below_detection" if end == "baseline" else "below_detection_before"]
+            values = {name: [each for each in from_json(row[name]) if each not in lesions] for name in lists}
+            groups = [list(group) for group in from_json(row["confluent"])]
+            for group in groups:
+                group[side] = [each for each in group[side] if each not in lesions]
+            values["confluent"] = [group for group in groups if all(group)]
+            key = {name: row[name] for name in ("baseline_id", "followup_id")}
+            change.update("matchings", key, {name: to_json(value) for name, value in values.items()})
 
 
 def _drop_empty_tracks(database: Database, change: Change) -> None:
@@ -80,9 +92,11 @@ def _drop_empty_tracks(database: Database, change: Change) -> None:
     for number in gone:
         change.delete("track_studies", {"number": number})
         change.delete("tracks", {"number": number})
-    for row in database.rows("SELECT number, parents FROM tracks") if gone else ():
+    for row in database.rows("SELECT * FROM tracks") if gone else ():
         left = [number for number in from_json(row["parents"]) if number not in gone]
-        change.update("tracks", {"number": row["number"]}, {"parents": to_json(left)})
+        since = {number: study for number, study in from_json(row["parents_since"]).items() if int(number) not in gone}
+        values = {"parents": to_json(left), "parents_since": to_json(since)}
+        change.update("tracks", {"number": row["number"]}, values)
 
 
 def carry_lesion_decisions(
@@ -122,3 +136,23 @@ def carry_link_decisions(database: Database, history: LesionHistory, change: Cha
         change.delete("link_decisions", {"decision_id": row["decision_id"]})
     for row in moved:
         change.insert("link_decisions", row)
+
+
+def carry_track_decisions(database: Database, history: LesionHistory, change: Change, study_id: int) -> None:
+    """Tie decisions and comments on tracks by lesions of a study to the lesions of today. The latest one wins."""
+    labels = database.rows("SELECT labels_id FROM segmentations WHERE study_id = ?", (study_id,))[0][0]
+    taken: set[tuple[int, int | None]] = set()
+    moved = []
+    query = "SELECT * FROM track_decisions WHERE study_id = ? ORDER BY decision_id DESC"
+    for row in map(dict, database.rows(query, (study_id,))):
+        lesion = history.successor(row["from_labels_id"], row["from_lesion"], labels)
+        if lesion is not None:
+            place = (lesion, row["at_study_id"])
+            lesion = None if place in taken else lesion
+            taken.add(place)
+        if lesion != row["lesion"]:
+            moved.append({**row, "lesion": lesion})
+    for row in moved:
+        change.delete("track_decisions", {"decision_id": row["decision_id"]})
+    for row in moved:
+        change.insert("track_decisions", row)

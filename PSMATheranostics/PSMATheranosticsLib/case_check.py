@@ -151,7 +151,12 @@ def _track_problems(database: Database) -> Iterator[Problem]:
     empty = "SELECT number FROM tracks WHERE number NOT IN (SELECT number FROM track_studies WHERE lesion IS NOT NULL)"
     for row in database.rows(empty):
         yield damage(database.path, f"Track {row['number']} has no lesion.", remedy)
-    tracks = {row["number"]: json.loads(row["parents"]) for row in database.rows("SELECT number, parents FROM tracks")}
-    for number, parents in tracks.items():
-        if not set(parents) <= set(tracks):
+    rows = database.rows("SELECT number, parents, parents_since FROM tracks")
+    tracks = {row["number"]: json.loads(row["parents"]) for row in rows}
+    studies = {row["study_id"] for row in database.rows("SELECT study_id FROM studies")}
+    for row in rows:
+        number, since = row["number"], json.loads(row["parents_since"])
+        if not set(tracks[number]) <= set(tracks):
             yield damage(database.path, f"A parent of track {number} does not exist.", remedy)
+        if not set(map(int, since)) <= set(tracks[number]) or not set(since.values()) <= studies:
+            yield damage(database.path, f"Since when track {number} has its parents is not as it must be.", remedy)

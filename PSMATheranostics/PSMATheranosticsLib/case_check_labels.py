@@ -29,6 +29,7 @@ SELECT labels_id, lesion, 'A decision' AS what FROM lesion_decisions
 UNION SELECT labels_id, lesion, 'The region that a reader chose' FROM region_decisions
 UNION SELECT from_labels_id, from_lesion, 'A decision on a link' FROM link_decisions
 UNION SELECT to_labels_id, to_lesion, 'A decision on a link' FROM link_decisions
+UNION SELECT from_labels_id, from_lesion, 'A decision on a track' FROM track_decisions
 UNION SELECT labels_id, lesion, 'A Tracking UID' FROM tracking_uids
 """
 

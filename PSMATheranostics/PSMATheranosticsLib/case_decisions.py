@@ -26,11 +26,13 @@ SELECT * FROM region_decisions WHERE region != '' AND decision_id NOT IN
 _ORPHANED_LINKS = """
 SELECT * FROM link_decisions WHERE baseline_lesion IS NULL OR followup_lesion IS NULL ORDER BY decision_id
 """
+_ORPHANED_TRACKS = "SELECT * FROM track_decisions WHERE lesion IS NULL ORDER BY decision_id"
 # Which columns hold what was decided, and what goes with it.
 _DECIDED = {
     "lesion": ("decision", "reason"),
     "region": ("region", "site"),
     "link": ("status", "decision_reason"),
+    "track": ("status", "comment"),
 }
 _VERBS = {"accepted": "Accept", "rejected": "Reject", "undecided": "Reset the decision on"}
 
@@ -95,13 +97,13 @@ class CaseDecisions(CaseLesions):
             change.delete(table, {"decision_id": earlier})
 
     def orphaned_decisions(self) -> list[OrphanedDecision]:
-        """Decisions on lesions, their regions and links that the automatic results of today do not contain any more.
+        """Decisions on lesions, regions, links and tracks that the automatic results of today do not contain any more.
 
         Those on lesions that are there, but were erased or merged with others by hand, are not among them.
         """
         with self.reading():
             names = {study.study_id: study.label for study in self.studies()}
-            history = LesionHistory(self._states)
+            history = self._history
             lesions, regions = (
                 [
                     row
@@ -111,6 +113,11 @@ class CaseDecisions(CaseLesions):
                 for query in (_ORPHANED_LESIONS, _ORPHANED_REGIONS)
             )
             links = [row for row in self._database.rows(_ORPHANED_LINKS) if not self._is_link_settled(history, row)]
+            tracks = [
+                row
+                for row in self._database.rows(_ORPHANED_TRACKS)
+                if not self._is_settled(history, row["study_id"], row["from_labels_id"], row["from_lesion"])
+            ]
         return [
             *(
                 _orphan(row, what, f"lesion {row['lesion']} of {names[row['study_id']]}")
@@ -125,6 +132,10 @@ class CaseDecisions(CaseLesions):
                     f"to lesion {row['to_lesion']} of {names[row['followup_id']]}",
                 )
                 for row in links
+            ),
+            *(
+                _orphan(row, "track", f"track of lesion {row['from_lesion']} of {names[row['study_id']]}")
+                for row in tracks
             ),
         ]
 

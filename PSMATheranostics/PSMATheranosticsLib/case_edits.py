@@ -19,7 +19,7 @@ from .case_decisions import lesion_list
 from .case_labels import NewPatch
 from .case_rows import region_columns
 from .case_schema import image_of
-from .case_tracks import CaseTracks
+from .case_track_decisions import CaseTrackDecisions
 from .errors import CaseError, InputError
 from .journal import Change
 from .lesions_after_edit import heirs, rows_after, voxels_moved
@@ -50,7 +50,7 @@ class _OpenMasks:
     digest: str
 
 
-class CaseEdits(CaseTracks):
+class CaseEdits(CaseTrackDecisions):
     """Edits of the masks of a case. Each is a patch of a few hundred bytes and one step of the journal."""
 
     def edit_mask(

@@ -13,7 +13,13 @@ import SimpleITK as sitk
 from PSMASegmentLib.grids import require_same_grid
 from PSMASegmentLib.measure import measure_lesions, voxel_volume_ml
 
-from .case_carry import LesionHistory, carry_lesion_decisions, carry_link_decisions, drop_matching
+from .case_carry import (
+    LesionHistory,
+    carry_lesion_decisions,
+    carry_link_decisions,
+    carry_track_decisions,
+    drop_matching,
+)
 from .case_clicks import follow_segmentation
 from .case_labels import LabelStates, NewPatch
 from .case_rows import Row, lesion_record, lesion_row, measured_columns, now, to_json
@@ -46,6 +52,10 @@ class CaseLesions(CaseStudies):
     @cached_property
     def _states(self) -> LabelStates:
         return LabelStates(self._database, self._images)
+
+    @cached_property
+    def _history(self) -> LesionHistory:
+        return LesionHistory(self._states)
 
     def save_segmentation(
         self,
@@ -94,13 +104,14 @@ class CaseLesions(CaseStudies):
                 **physiology_columns,
             }
             change.insert("segmentations", row)
-            history = LesionHistory(self._states)
+            history = self._history
             decided = carry_lesion_decisions(self._database, history, study_id, labels_id)
             rows = {lesion: {**row, **decided.get(lesion, {})} for lesion, row in rows.items()} | kept
             for lesion in sorted(rows):
                 change.insert("lesions", rows[lesion])
             follow_segmentation(self._database, change, study_id, numbers)
             carry_link_decisions(self._database, history, change, study_id)
+            carry_track_decisions(self._database, history, change, study_id)
 
     def lesions(self, study_id: int, rejected: bool = False) -> list[LesionRecord]:
         """Lesions of one study in the order of their numbers; with ``rejected`` also those that were rejected."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import SimpleITK as sitk
@@ -30,6 +32,12 @@ FROM link_decisions WHERE baseline_lesion IS NOT NULL AND followup_lesion IS NOT
     AND links.followup_lesion = link_decisions.followup_lesion)
 ORDER BY baseline_id, followup_id, baseline_lesion, followup_lesion
 """
+_PROPOSED = """
+SELECT links.*, 'proposed' AS status, '' AS decision_reason FROM links
+WHERE baseline_id = coalesce(:baseline, baseline_id) AND followup_id = coalesce(:followup, followup_id)
+"""
+_MATCHING = "SELECT * FROM matchings WHERE baseline_id = ? AND followup_id = ?"
+_TRANSFORMS_IN_MEMORY = 16
 _VERBS = {"accepted": "Accept", "rejected": "Reject", "proposed": "Reset the decision on", "edited": "Draw"}
 
 
@@ -47,22 +55,24 @@ class CaseLinks(CaseRegions):
         key = {"fixed_id": fixed_id, "moving_id": moving_id}
         row = {**key, "transform": transform_to_text(transform), "record": to_json(record)}
         with self._change(f"Register {moving.label} with {fixed.label}") as change:
-            change.delete("registrations", key)
-            change.insert("registrations", row)
+            change.replace("registrations", key, [row])
 
-    @readable()
     def registrations(self) -> list[RegistrationRecord]:
         """All stored registrations."""
-        return [
-            RegistrationRecord(
-                row["fixed_id"], row["moving_id"], transform_from_text(row["transform"]), json.loads(row["record"])
-            )
-            for row in self._database.rows("SELECT * FROM registrations ORDER BY fixed_id, moving_id")
-        ]
+        rows = self._database.rows("SELECT * FROM registrations ORDER BY fixed_id, moving_id")
+        return [self._registration(row) for row in rows]
 
     def registration(self, fixed_id: int, moving_id: int) -> RegistrationRecord | None:
         """The registration of one pair of studies, None where there is none."""
-        return next((r for r in self.registrations() if (r.fixed_id, r.moving_id) == (fixed_id, moving_id)), None)
+        query = "SELECT * FROM registrations WHERE fixed_id = ? AND moving_id = ?"
+        row = self._database.row(query, (fixed_id, moving_id))
+        return None if row is None else self._registration(row)
+
+    @readable()
+    def _registration(self, row: sqlite3.Row) -> RegistrationRecord:
+        return RegistrationRecord(
+            row["fixed_id"], row["moving_id"], _transform(row["transform"]), json.loads(row["record"])
+        )
 
     def save_links(
         self,
@@ -72,10 +82,15 @@ class CaseLinks(CaseRegions):
         not_imaged_baseline: Sequence[int] = (),
         not_imaged_followup: Sequence[int] = (),
         provenance: dict[str, Any] | None = None,
+        *,
+        below_detection: Sequence[int] = (),
+        below_detection_before: Sequence[int] = (),
+        confluent: Sequence[tuple[Sequence[int], Sequence[int]]] = (),
     ) -> None:
         """Store the proposed links of one pair of studies, in place of earlier proposals. Decided links are kept.
 
-        Tracks stay until they are saved again. Raises InputError for links that are listed twice or name lesions that
+        The lists beside the links are those of ``MatchingRecord``. Tracks stay until they are saved again. What was
+        proposed before just so leaves no step. Raises InputError for links that are listed twice or name lesions that
         the studies do not have.
         """
         earlier, later = self._pair(baseline_id, followup_id)
@@ -84,22 +99,53 @@ class CaseLinks(CaseRegions):
             raise InputError(
                 f"The links from {earlier.label} to {later.label} name a pair of lesions twice: {sorted(pairs)}."
             )
-        self._require_lesions(baseline_id, {*not_imaged_baseline, *(link.baseline_lesion for link in links)})
-        self._require_lesions(followup_id, {*not_imaged_followup, *(link.followup_lesion for link in links)})
+        first, second = ({lesion for group in confluent for lesion in group[side]} for side in (0, 1))
+        first |= {*not_imaged_baseline, *below_detection, *(link.baseline_lesion for link in links)}
+        second |= {*not_imaged_followup, *below_detection_before, *(link.followup_lesion for link in links)}
+        self._require_lesions(baseline_id, first)
+        self._require_lesions(followup_id, second)
         key = {"baseline_id": baseline_id, "followup_id": followup_id}
         row = {
             **key,
             "not_imaged_baseline": to_json(sorted(not_imaged_baseline)),
             "not_imaged_followup": to_json(sorted(not_imaged_followup)),
             "provenance": to_json(provenance or {}),
-            "created": now(),
+            "below_detection": to_json(sorted(below_detection)),
+            "below_detection_before": to_json(sorted(below_detection_before)),
+            "confluent": _groups(confluent),
         }
+        before = self._database.row(_MATCHING, (baseline_id, followup_id))
+        same = before is not None and all(before[name] == value for name, value in row.items())
         with self._change(f"Link lesions of {earlier.label} and {later.label}") as change:
-            change.delete("links", key)
-            change.delete("matchings", key)
-            change.insert("matchings", row)
-            for link in links:
-                change.insert("links", {**_link_key(baseline_id, followup_id, link), **link_values(link)})
+            change.replace("matchings", key, [{**row, "created": before["created"] if before and same else now()}])
+            rows = [{**_link_key(baseline_id, followup_id, link), **link_values(link)} for link in links]
+            change.replace("links", key, rows)
+
+    def set_link_parts(
+        self,
+        baseline_id: int,
+        followup_id: int,
+        parts: Mapping[tuple[int, int], tuple[str, bool]],
+        confluent: Sequence[tuple[Sequence[int], Sequence[int]]],
+    ) -> None:
+        """Store what follows from all links of two studies that stand, after decisions on some of them.
+
+        ``parts``: ``kind`` and ``primary`` of each of them by its lesions; no track goes on along the others.
+        ``confluent`` as in ``MatchingRecord``. Raises CaseError for a link that is not there.
+        """
+        links = CaseLinks.links(self, baseline_id, followup_id)
+        known = {(link.baseline_lesion, link.followup_lesion): link.kind for link in links}
+        if not set(parts) <= set(known):
+            missing = sorted(set(parts) - set(known))
+            raise CaseError(f"These links are not in the case: {missing}. Read the links again.")
+        ids = {"baseline_id": baseline_id, "followup_id": followup_id}
+        with self._change("Sort links into one-to-one, splits and merges") as change:
+            for ends in known:
+                kind, primary = parts.get(ends, (known[ends], False))
+                key = {**ids, "baseline_lesion": ends[0], "followup_lesion": ends[1]}
+                for table in ("links", "link_decisions"):
+                    change.update(table, key, {"kind": kind, "is_primary": int(primary)})
+            change.update("matchings", ids, {"confluent": _groups(confluent)})
 
     def links(self, baseline_id: int | None = None, followup_id: int | None = None) -> list[LinkRecord]:
         """Links with their status, of all pairs of studies or of those with the given ends."""
@@ -110,11 +156,14 @@ class CaseLinks(CaseRegions):
             if baseline_id in (None, link.baseline_id) and followup_id in (None, link.followup_id)
         ]
 
+    def proposed_links(self, baseline_id: int | None = None, followup_id: int | None = None) -> list[LinkRecord]:
+        """Links as they were proposed, whatever was decided on them."""
+        rows = self._database.rows(_PROPOSED, {"baseline": baseline_id, "followup": followup_id})
+        return [link_record(row) for row in rows]
+
     def matching(self, baseline_id: int, followup_id: int) -> MatchingRecord | None:
         """What was found beside the links of one pair of studies; None before its lesions were linked."""
-        row = self._database.row(
-            "SELECT * FROM matchings WHERE baseline_id = ? AND followup_id = ?", (baseline_id, followup_id)
-        )
+        row = self._database.row(_MATCHING, (baseline_id, followup_id))
         return matching_record(row) if row else None
 
     def decide_link(
@@ -201,6 +250,22 @@ class CaseLinks(CaseRegions):
                 f"{self.study(study_id).label} of the case {self.folder} has no lesions {sorted(lesions - known)}. "
                 "Segment and link the studies again."
             )
+
+
+def _transform(text: str) -> sitk.Transform:
+    """A copy of the transform that a text stands for, which may be changed."""
+    transform = _read_transform(text)
+    return type(transform)(transform)
+
+
+@lru_cache(maxsize=_TRANSFORMS_IN_MEMORY)
+def _read_transform(text: str) -> sitk.Transform:
+    """The transform that a text stands for; a deformable one takes a while to read, and everything asks for it."""
+    return transform_from_text(text)
+
+
+def _groups(confluent: Sequence[tuple[Sequence[int], Sequence[int]]]) -> str:
+    return to_json([(sorted(one), sorted(other)) for one, other in confluent])
 
 
 def _link_key(baseline_id: int, followup_id: int, link: LinkInput) -> Row:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .case_base import CaseBase
 
 # Columns of the journaled tables that say which studies a row is about.
-_STUDY_COLUMNS = ("study_id", "baseline_id", "followup_id", "fixed_id", "moving_id")
+_STUDY_COLUMNS = ("study_id", "baseline_id", "followup_id", "fixed_id", "moving_id", "at_study_id")
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,46 @@ def _to_3(database: Database) -> None:
     _rewrite_journal(database, {table: partial(_with, new) for table, new in _NEW_IN_3.items()})
 
 
+_TO_4 = """
+ALTER TABLE matchings ADD COLUMN below_detection TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE matchings ADD COLUMN below_detection_before TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE matchings ADD COLUMN confluent TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE tracks ADD COLUMN parents_since TEXT NOT NULL DEFAULT '{}';
+CREATE TABLE track_decisions (
+    decision_id INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
+    from_labels_id TEXT NOT NULL,
+    from_lesion INTEGER NOT NULL,
+    lesion INTEGER,
+    at_study_id INTEGER REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
+    status TEXT NOT NULL CHECK (status IN ('', 'confirmed', 'new', 'gone', 'not imaged')),
+    proposed TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL,
+    CHECK ((at_study_id IS NULL) = (status = '')),
+    UNIQUE (study_id, lesion, at_study_id),
+    FOREIGN KEY (study_id, lesion) REFERENCES lesions DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX track_comments ON track_decisions (study_id, lesion) WHERE at_study_id IS NULL;
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+_NEW_IN_4: dict[str, Row] = {
+    "matchings": {"below_detection": "[]", "below_detection_before": "[]", "confluent": "[]"},
+    "tracks": {"parents_since": "{}"},
+}
+
+
+def _to_4(database: Database) -> None:
+    """Decisions and comments on tracks, since when a track has a parent, settings, and more of what matching found."""
+    for statement in _TO_4.split(";"):
+        database.rows(statement)
+    _rewrite_journal(database, {table: partial(_with, new) for table, new in _NEW_IN_4.items()})
+
+
 def _with(new: Row, row: Row) -> Row:
     return {**row, **new}
 
@@ -143,4 +183,4 @@ def _rewritten(change: RowChange, new: Callable[[Row], Row]) -> RowChange:
 
 
 # What brings a case of version n to n + 1.
-MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2, 2: _to_3}
+MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2, 2: _to_3, 3: _to_4}

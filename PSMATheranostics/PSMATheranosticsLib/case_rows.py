@@ -28,6 +28,7 @@ from .records import (
     ResponseRecord,
     SegmentationRecord,
     StudyRecord,
+    TrackDecisionRecord,
 )
 from .study import Alternative, DicomOrigin, Patient, Scaling, Study
 
@@ -340,6 +341,19 @@ def matching_record(row: sqlite3.Row) -> MatchingRecord:
         not_imaged_followup=json.loads(row["not_imaged_followup"]),
         provenance=json.loads(row["provenance"]),
         created=datetime.fromisoformat(row["created"]),
+        below_detection=json.loads(row["below_detection"]),
+        below_detection_before=json.loads(row["below_detection_before"]),
+        confluent=[(list(first), list(second)) for first, second in json.loads(row["confluent"])],
+    )
+
+
+@readable()
+def track_decision_record(row: sqlite3.Row) -> TrackDecisionRecord:
+    """One decision or comment on a track, joined with the number of the track."""
+    names = ("study_id", "lesion", "at_study_id", "status", "proposed", "comment", "user", "track")
+    return TrackDecisionRecord(
+        **{name: row[name] for name in names},
+        time=datetime.fromisoformat(row["time"]),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # "PSMA" in ASCII, in the header of the file: tells a case from any other SQLite database.
 APPLICATION_ID = 0x50534D41
-SCHEMA_VERSION = 3  # with every new version goes a migration, in case_migrations.py
+SCHEMA_VERSION = 4  # with every new version goes a migration, in case_migrations.py
 
 # Constraints between rows are checked when a step is committed: a step may replace rows in any order.
 SCHEMA = """
@@ -123,6 +123,7 @@ CREATE TABLE clicks (
     time TEXT NOT NULL
 );
 CREATE INDEX clicks_of_studies ON clicks (study_id, lesion);
+-- transform: see transform_text.py.
 CREATE TABLE registrations (
     fixed_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
     moving_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
@@ -130,6 +131,7 @@ CREATE TABLE registrations (
     record TEXT NOT NULL,
     PRIMARY KEY (fixed_id, moving_id)
 ) WITHOUT ROWID;
+-- not_imaged_... and below_detection...: JSON lists of lesions; confluent: JSON list of pairs of such lists.
 CREATE TABLE matchings (
     baseline_id INTEGER NOT NULL REFERENCES segmentations DEFERRABLE INITIALLY DEFERRED,
     followup_id INTEGER NOT NULL REFERENCES segmentations DEFERRABLE INITIALLY DEFERRED,
@@ -137,6 +139,9 @@ CREATE TABLE matchings (
     not_imaged_followup TEXT NOT NULL,
     provenance TEXT NOT NULL,
     created TEXT NOT NULL,
+    below_detection TEXT NOT NULL DEFAULT '[]',
+    below_detection_before TEXT NOT NULL DEFAULT '[]',
+    confluent TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (baseline_id, followup_id)
 ) WITHOUT ROWID;
 CREATE TABLE links (
@@ -156,7 +161,8 @@ CREATE TABLE links (
     FOREIGN KEY (followup_id, followup_lesion) REFERENCES lesions DEFERRABLE INITIALLY DEFERRED
 ) WITHOUT ROWID;
 -- Decisions on links keep the masks they were made on (from_... and to_...); baseline_lesion and followup_lesion are
--- the lesions that stand there today, NULL when there is none. kind ... is_primary: the link as it was decided on.
+-- the lesions that stand there today, NULL when there is none. gap_mm ... reason: the link as it was decided on; kind
+-- and is_primary, here and in links: its part among the links that stood when the tracks were made last.
 CREATE TABLE link_decisions (
     decision_id INTEGER PRIMARY KEY,
     baseline_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
@@ -181,10 +187,12 @@ CREATE TABLE link_decisions (
     FOREIGN KEY (baseline_id, baseline_lesion) REFERENCES lesions DEFERRABLE INITIALLY DEFERRED,
     FOREIGN KEY (followup_id, followup_lesion) REFERENCES lesions DEFERRABLE INITIALLY DEFERRED
 );
+-- parents: JSON list of tracks; parents_since: JSON, for a parent the study from which on it is one.
 CREATE TABLE tracks (
     number INTEGER PRIMARY KEY CHECK (number > 0),
     tracking_uid TEXT NOT NULL UNIQUE REFERENCES tracking_uids DEFERRABLE INITIALLY DEFERRED,
-    parents TEXT NOT NULL
+    parents TEXT NOT NULL,
+    parents_since TEXT NOT NULL DEFAULT '{}'
 );
 CREATE TABLE track_studies (
     number INTEGER NOT NULL REFERENCES tracks DEFERRABLE INITIALLY DEFERRED,
@@ -194,6 +202,31 @@ CREATE TABLE track_studies (
     PRIMARY KEY (number, study_id),
     UNIQUE (study_id, lesion),
     FOREIGN KEY (study_id, lesion) REFERENCES lesions DEFERRABLE INITIALLY DEFERRED
+) WITHOUT ROWID;
+-- What readers decided about a track at one study (at_study_id), tied to the mask of one of its lesions as decisions on
+-- links are; lesion is the one that stands there today, NULL when there is none. proposed: the status of the track when
+-- it was decided. A comment on the track as a whole has no at_study_id and no status.
+CREATE TABLE track_decisions (
+    decision_id INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
+    from_labels_id TEXT NOT NULL,
+    from_lesion INTEGER NOT NULL,
+    lesion INTEGER,
+    at_study_id INTEGER REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
+    status TEXT NOT NULL CHECK (status IN ('', 'confirmed', 'new', 'gone', 'not imaged')),
+    proposed TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL,
+    CHECK ((at_study_id IS NULL) = (status = '')),
+    UNIQUE (study_id, lesion, at_study_id),
+    FOREIGN KEY (study_id, lesion) REFERENCES lesions DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX track_comments ON track_decisions (study_id, lesion) WHERE at_study_id IS NULL;
+-- Settings of this case, such as the limits of change of a lesion. value: JSON of a map.
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
 ) WITHOUT ROWID;
 -- Every Tracking UID ever given, with the mask of the earliest lesion it was given for. Rows are only ever added, and
 -- undo leaves them alone: a UID may be in an exported file already.
@@ -285,6 +318,8 @@ JOURNALED: dict[str, tuple[str, ...]] = {
     "link_decisions": ("decision_id",),
     "tracks": ("number",),
     "track_studies": ("number", "study_id"),
+    "track_decisions": ("decision_id",),
+    "settings": ("name",),
     "responses": ("followup_id", "criterion"),
     "signatures": ("signature",),
 }
@@ -296,6 +331,7 @@ STATE_COLUMNS: dict[str, tuple[str, ...]] = {
     "lesion_decisions": ("labels_id",),
     "region_decisions": ("labels_id",),
     "link_decisions": ("from_labels_id", "to_labels_id"),
+    "track_decisions": ("from_labels_id",),
     "tracking_uids": ("labels_id",),
     "signatures": ("labels_id",),
 }

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from pydicom.uid import generate_uid
 
-from .case_carry import LesionHistory
 from .case_database import readable
 from .case_links import CaseLinks
-from .case_rows import to_json
+from .case_rows import Row, to_json
 from .errors import InputError
 from .records import StudyRecord, TrackInput, TrackRecord
 
@@ -34,17 +33,9 @@ class CaseTracks(CaseLinks):
         studies = self.studies()
         self._require_sound(tracks, studies)
         with self._change("Follow lesions over the studies") as change:
-            change.delete("track_studies")
-            change.delete("tracks")
             uids = self._tracking_uids(tracks, studies)
-            for track in tracks:
-                row = {"number": track.number, "tracking_uid": uids[track.number], "parents": to_json(track.parents)}
-                change.insert("tracks", row)
-                for study in studies:
-                    lesion, status = track.lesions.get(study.study_id), track.status.get(study.study_id)
-                    if lesion is not None or status is not None:
-                        row = {"number": track.number, "study_id": study.study_id, "lesion": lesion, "status": status}
-                        change.insert("track_studies", row)
+            change.replace("tracks", {}, [_row(track, uids[track.number]) for track in tracks])
+            change.replace("track_studies", {}, [row for track in tracks for row in _study_rows(track, studies)])
 
     @readable()
     def tracks(self) -> list[TrackRecord]:
@@ -67,6 +58,7 @@ class CaseTracks(CaseLinks):
                 lesions=lesions[row["number"]],
                 status=status[row["number"]],
                 parents=json.loads(row["parents"]),
+                parents_since={int(parent): study for parent, study in json.loads(row["parents_since"]).items()},
             )
             for row in rows
         ]
@@ -87,7 +79,7 @@ class CaseTracks(CaseLinks):
 
     def _uids_of_lesions(self, studies: list[StudyRecord]) -> dict[Lesion, str]:
         """The UIDs given so far, by the lesions that stand today where the UIDs were given."""
-        history = LesionHistory(self._states)
+        history = self._history
         labels = {row["study_id"]: row["labels_id"] for row in self._database.rows("SELECT * FROM segmentations")}
         by_fingerprint = {study.fingerprint: study.study_id for study in studies}
         given: dict[Lesion, str] = {}
@@ -125,7 +117,30 @@ class CaseTracks(CaseLinks):
             problem = f"a status names a study that is not among {sorted(ids)}"
         elif any(not set(track.parents) <= set(numbers) for track in tracks):
             problem = "a parent is none of the tracks"
+        elif any(
+            not set(t.parents_since) <= set(t.parents) or not set(t.parents_since.values()) <= ids for t in tracks
+        ):
+            problem = "it is said since when a track has a parent that it does not have, or a study that is not there"
         if problem:
             raise InputError(
                 f"The tracks cannot be stored in the case {self.folder}: {problem}. Track the lesions again."
             )
+
+
+def _row(track: TrackInput, uid: str) -> Row:
+    since = {parent: track.parents_since[parent] for parent in sorted(track.parents_since)}
+    return {
+        "number": track.number,
+        "tracking_uid": uid,
+        "parents": to_json(track.parents),
+        "parents_since": to_json(since),
+    }
+
+
+def _study_rows(track: TrackInput, studies: list[StudyRecord]) -> list[Row]:
+    rows = []
+    for study in studies:
+        lesion, status = track.lesions.get(study.study_id), track.status.get(study.study_id)
+        if lesion is not None or status is not None:
+            rows.append({"number": track.number, "study_id": study.study_id, "lesion": lesion, "status": status})
+    return rows

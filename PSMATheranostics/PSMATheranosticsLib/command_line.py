@@ -24,6 +24,7 @@ from . import (
     commands_case,
     commands_evaluate,
     commands_job,
+    commands_tracking,
     commands_train,
     commands_training_set,
     exit_codes,
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     _add_job_commands(add)
+    _add_tracking_commands(add)
     _add_case_commands(add)
     _add_model_commands(add)
     return parser
@@ -92,7 +94,7 @@ def _add_job_commands(add: Add) -> None:
     sub = add("run", commands_job.run, "The whole job: read studies, find lesions, follow them, write the report.")
     _add_input_options(sub)
     _add_segmentation_options(sub)
-    _add_registration_option(sub)
+    commands_tracking.add_registration_option(sub)
     _add_input_options(
         add(
             "import",
@@ -122,9 +124,6 @@ def _add_job_commands(add: Add) -> None:
         "--split", action="store_true", help="with --from: make separate parts of one region lesions of their own"
     )
     _add_segmentation_options(sub)
-    sub = add("track", commands_job.track, "Register the studies of a case and follow the lesions.")
-    _add_case(sub)
-    _add_registration_option(sub)
     _add_case(add("report", commands_job.report, "Write report, tables and DICOM objects of a case anew."))
     sub = add("dicom", commands_job.dicom, "Write the DICOM objects of a case (SEG, SR, RWVM, RTSTRUCT) to a folder.")
     _add_case(sub)
@@ -149,6 +148,20 @@ def _add_job_commands(add: Add) -> None:
     )
     sub.add_argument("--case", type=Path, default=Path("demo-case"), help="folder to write to (default: %(default)s)")
     sub.add_argument("--seed", type=int, help="another seed, another patient")
+
+
+def _add_tracking_commands(add: Add) -> None:
+    sub = add("track", commands_tracking.track, "Register the studies of a case and follow the lesions.")
+    _add_case(sub)
+    commands_tracking.add_track_arguments(sub)
+    for name, command, about in (
+        ("link", commands_tracking.link, "Say that two lesions of different studies belong together."),
+        ("unlink", commands_tracking.unlink, "Say that a lesion does not belong to the track of an earlier one."),
+    ):
+        sub = add(name, command, f"{about} The tracks follow at once.")
+        _add_case(sub)
+        commands_tracking.add_link_arguments(sub)
+    _add_case(add("registrations", commands_tracking.registrations, "How well the studies of a case were registered."))
 
 
 def _add_case_commands(add: Add) -> None:
@@ -219,10 +232,6 @@ def _add_segmentation_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--minimum-volume", type=float, metavar="ML", help="smallest lesion in mL in place of the rule set's"
     )
-
-
-def _add_registration_option(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--registration", default="auto", help="registration method (default: %(default)s)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands that do the work on a case: run, import, segment, track, report, dicom, demo."""
+"""The commands that do the work on a case: run, import, segment, report, dicom, demo, info."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     settings.check()
     studies = _read(options, part(console.progress, 0.0, 0.2))
     results = pipeline.run(studies, options.case, settings, part(console.progress, 0.2, 1.0))
-    return _show(results, options, console)
+    return show_results(results, options, console)
 
 
 def import_inputs(options: argparse.Namespace, console: Console) -> int:
@@ -101,19 +101,7 @@ def segment(options: argparse.Namespace, console: Console) -> int:
             chosen = None if options.study is None else [options.study]
             segment_studies(case, chosen, options.method, _segmentation_settings(options), console.progress)
         results = collect_results(case)
-    return _show(results, options, console)
-
-
-def track(options: argparse.Namespace, console: Console) -> int:
-    """``psma track``: register and follow the lesions."""
-    from .case_store import CaseStore
-    from .pipeline import track_lesions
-    from .results import collect_results
-
-    with CaseStore.open(options.case, write=True) as case:
-        track_lesions(case, options.registration, console.progress)
-        results = collect_results(case)
-    return _show(results, options, console)
+    return show_results(results, options, console)
 
 
 def report(options: argparse.Namespace, console: Console) -> int:
@@ -125,7 +113,7 @@ def report(options: argparse.Namespace, console: Console) -> int:
     with CaseStore.open(options.case) as case:
         results = collect_results(case)
         write_case_files(case, results, console.progress)
-    return _show(results, options, console)
+    return show_results(results, options, console)
 
 
 def dicom(options: argparse.Namespace, console: Console) -> int:
@@ -173,10 +161,11 @@ def info(options: argparse.Namespace, console: Console) -> int:
 
     with CaseStore.open(options.case) as case:
         results = collect_results(case)
-    return _show(results, options, console)
+    return show_results(results, options, console)
 
 
-def _show(results: Results, options: argparse.Namespace, console: Console) -> int:
+def show_results(results: Results, options: argparse.Namespace, console: Console) -> int:
+    """Say what a case holds now; the end of most commands."""
     console.done(results.to_dict(), _summary(results, options.case))
     return exit_codes.DONE
 

@@ -6,7 +6,7 @@ order; it needs to know nothing of what the rows mean, so every kind of step can
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -47,6 +47,20 @@ class Change:
         for before in _matching(self._database, table, where or {}):
             _delete(self._database, table, before)
             self.rows.append(RowChange(table, before, None))
+
+    def replace(self, table: str, where: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Let ``rows`` be all rows that match ``where``. Those that are there already are left alone."""
+        wanted = [dict(row) for row in rows]
+        there = _matching(self._database, table, where)
+        known = {_values(row) for row in there}
+        kept = known & {_values(row) for row in wanted}
+        for row in there:
+            if _values(row) not in kept:
+                _delete(self._database, table, row)
+                self.rows.append(RowChange(table, row, None))
+        for row in wanted:
+            if _values(row) not in kept:
+                self.insert(table, row)
 
 
 class Journal:
@@ -172,6 +186,10 @@ def _apply(database: Database, change: RowChange) -> None:
         _delete(database, table, before)
     else:
         _update(database, table, after)
+
+
+def _values(row: Row) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(row.items()))
 
 
 def _key(table: str, row: Row) -> Row:

@@ -24,7 +24,7 @@ class Ancestry:
 
     Args:
         tracks: All tracks of the case.
-        links: The links that stand: they tell from which study on a track has a parent.
+        links: The links that stand: they tell from which study on a track has a parent where the track does not say.
         order: Study ids by acquisition time.
         baseline_id: The study to compare with.
         counted: For every study id, the lesions that count (not rejected).
@@ -56,6 +56,8 @@ class Ancestry:
             return Novelty(False, "reappeared, and therefore not new" if status == "reappeared" else "")
         if any(member.status.get(self._baseline_id) == "not imaged" for member in family):
             return Novelty(False, "its place was not imaged at baseline, and it is therefore not counted as new")
+        if any(member.status.get(self._baseline_id) == "below detection" for member in family):
+            return Novelty(False, "the baseline could not have shown it, and it is therefore not counted as new")
         if any(self._baseline_id in member.lesions for member in family):
             return Novelty(True, "counts as new because the lesion at baseline was rejected")
         return Novelty(True)
@@ -77,7 +79,8 @@ class Ancestry:
         return list(family.values())
 
     def _related(self, child: TrackRecord, parent: TrackRecord, study_id: int) -> bool:
-        since = self._related_since.get((child.number, parent.number))
+        stored = child.parents_since.get(parent.number)
+        since = self._related_since.get((child.number, parent.number)) if stored is None else self._position[stored]
         return since is None or since <= self._position[study_id]
 
     def _joins(self, tracks: Sequence[TrackRecord], links: Sequence[LinkRecord]) -> dict[tuple[int, int], int]:

@@ -6,30 +6,27 @@ run that was stopped at any moment goes on where it was: a step whose inputs hav
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
 from PSMASegmentLib.engine import SegmentationEngine
 from PSMASegmentLib.measure import measure_lesions
 from PSMASegmentLib.region_proposal import region_proposer
-from PSMATrackingLib.matching import Matching, match_lesions, settings_for
-from PSMATrackingLib.registration import REGISTRATION_METHODS, RegistrationImages, register
-from PSMATrackingLib.tracks import build_tracks
 
 from . import labels_import
 from .case_files import write_case_files
 from .case_store import CaseStore
 from .errors import InputError
+from .lib_errors import naming
+from .pipeline_tracking import track_lesions
 from .progress import Progress, part
-from .records import LesionInput, LinkInput, StudyRecord, TrackInput
+from .records import LesionInput, StudyRecord
 from .results import Results, collect_results
 from .study import Study
 from .study_images import images_of
+from .study_registration import GUIDED, require_method
 
 
 @dataclass(frozen=True)
@@ -42,20 +39,14 @@ class RunSettings:
 
     def check(self) -> None:
         """Raise InputError for settings that a step would refuse later, when half of the work is done."""
-        with _naming("Settings"):
+        with naming("Settings"):
             SegmentationEngine().check(self.method, self.segmentation)
-        if self.registration != "auto" and self.registration not in REGISTRATION_METHODS:
-            known = ", ".join(["auto", *REGISTRATION_METHODS])
-            raise InputError(f"There is no registration method '{self.registration}'. Available: {known}.")
-
-
-@contextmanager
-def _naming(where: str) -> Iterator[None]:
-    """Turn what a Lib refuses into an error for the user that names the study."""
-    try:
-        yield
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from error
+        require_method(self.registration)
+        if self.registration in GUIDED:
+            raise InputError(
+                f"The registration method '{self.registration}' needs help of the user for each study: run without it, "
+                "and correct the registration afterwards with psma track."
+            )
 
 
 def open_or_create(folder: Path, studies: Sequence[Study]) -> CaseStore:
@@ -113,13 +104,13 @@ def segment_study(
     if before is not None and before.provenance.get("request") == request:
         return False
     images = images_of(case, study)
-    with _naming(study.label):
+    with naming(study.label):
         found = SegmentationEngine().segment(images, method, settings, part(progress, 0.0, 0.8))
     step = part(progress, 0.8, 1.0)
     step(0.0, "Measuring lesions")
     measured = measure_lesions(images.emission, found.labels)
     step(0.3, "Proposing regions")
-    with _naming(study.label):
+    with naming(study.label):
         regions = region_proposer(images).propose_all(found.labels)
     findings = {finding.lesion: finding for finding in found.findings}
     lesions = [
@@ -172,135 +163,6 @@ def segment_studies(
 def _is_imported(case: CaseStore, study: StudyRecord) -> bool:
     stored = case.segmentation(study.study_id)
     return stored is not None and stored.provenance.get("method") == labels_import.METHOD
-
-
-def track_lesions(case: CaseStore, registration: str = "auto", progress: Progress | None = None) -> None:
-    """Register every study to the baseline, link the lesions of each pair of studies and store the tracks.
-
-    A SPECT without a segmentation is left out: none is made for it automatically.
-
-    Raises:
-        InputError: a PET has no lesions yet because it was not segmented.
-    """
-    segmented = {study.study_id for study in case.studies() if case.segmentation(study.study_id) is not None}
-    studies = [study for study in case.studies() if study.study_id in segmented or study.modality == "PET"]
-    for study in studies:
-        if study.study_id not in segmented:
-            raise InputError(f"{study.label} has not been segmented yet: find its lesions first, then follow them.")
-    _register_to_baseline(case, studies, registration, part(progress, 0.0, 0.7))
-    matchings = _match_pairs(case, studies, part(progress, 0.7, 0.95, "Linking lesions"))
-    numbers = [[lesion.lesion for lesion in case.lesions(study.study_id)] for study in studies]
-    tracks = build_tracks(numbers, matchings)
-    ids = [study.study_id for study in studies]
-    case.save_tracks(
-        [
-            TrackInput(
-                number=track.number,
-                lesions={ids[index]: lesion for index, lesion in track.lesions.items()},
-                status={ids[index]: status for index, status in track.status.items()},
-                parents=list(track.parents),
-            )
-            for track in tracks
-        ]
-    )
-    part(progress, 0.95, 1.0)(1.0, f"{len(tracks)} tracks")
-
-
-def _register_to_baseline(case: CaseStore, studies: Sequence[StudyRecord], method: str, progress: Progress) -> None:
-    baseline = case.baseline()
-    others = [study for study in studies if study.study_id != baseline.study_id]
-    todo = [study for study in others if not _is_registered(case, baseline.study_id, study.study_id, method)]
-    if not todo:
-        return
-    fixed = _registration_images(case, baseline)
-    for index, study in enumerate(todo):
-        step = part(progress, index / len(todo), (index + 1) / len(todo), f"Registering {study.label}")
-        moving = _registration_images(case, study)
-        with _naming(f"{study.label} and {baseline.label}"):
-            found = register(fixed, moving, method, step)
-        record = {
-            "requested": method,
-            "method": found.method,
-            "reference": found.reference,
-            "verdict": found.verdict,
-            "reasons": list(found.reasons),
-            "quality": dict(found.quality),
-        }
-        case.save_registration(baseline.study_id, study.study_id, found.transform, record)
-
-
-def _is_registered(case: CaseStore, fixed_id: int, moving_id: int, method: str) -> bool:
-    stored = case.registration(fixed_id, moving_id)
-    return stored is not None and stored.record.get("requested") == method
-
-
-def _registration_images(case: CaseStore, study: StudyRecord) -> RegistrationImages:
-    return RegistrationImages(
-        emission=case.load_image(study.emission_id),
-        ct=case.load_image(study.ct_id) if study.ct_id is not None else None,
-        frame_of_reference="" if study.origin.generated else study.origin.frame_of_reference_uid,
-    )
-
-
-def _match_pairs(
-    case: CaseStore, studies: Sequence[StudyRecord], progress: Progress
-) -> dict[tuple[int, int], Matching]:
-    labels = [case.labels(study.study_id) for study in studies]
-    pairs = list(combinations(range(len(studies)), 2))
-    matchings = {}
-    for done, (first, second) in enumerate(pairs):
-        progress(done / len(pairs), f"{studies[first].label} to {studies[second].label}")
-        transform, registration_method = _transform_between(case, studies[first], studies[second])
-        settings = settings_for(registration_method)
-        matching = match_lesions(labels[first], labels[second], transform, settings)
-        matchings[first, second] = matching
-        _save_links(case, studies[first].study_id, studies[second].study_id, matching, settings.to_dict())
-    return matchings
-
-
-def _transform_between(case: CaseStore, first: StudyRecord, second: StudyRecord) -> tuple[sitk.Transform, str]:
-    """Map from points of ``first`` to points of ``second``, through the baseline to which both are registered."""
-    to_first, method_first = _transform_from_baseline(case, first)
-    to_second, method_second = _transform_from_baseline(case, second)
-    method = method_second if method_first == "identity" else method_first
-    if first.is_baseline:
-        return to_second, method
-    # SimpleITK applies the transform that was added last first.
-    return sitk.CompositeTransform([to_second, to_first.GetInverse()]), method
-
-
-def _transform_from_baseline(case: CaseStore, study: StudyRecord) -> tuple[sitk.Transform, str]:
-    if study.is_baseline:
-        return sitk.Transform(3, sitk.sitkIdentity), "identity"
-    stored = case.registration(case.baseline().study_id, study.study_id)
-    if stored is None:
-        raise InputError(f"{study.label} has not been registered to the baseline yet: run the tracking again.")
-    return stored.transform, str(stored.record["method"])
-
-
-def _save_links(
-    case: CaseStore, baseline_id: int, followup_id: int, matching: Matching, settings: Mapping[str, Any]
-) -> None:
-    case.save_links(
-        baseline_id,
-        followup_id,
-        [
-            LinkInput(
-                baseline_lesion=link.baseline,
-                followup_lesion=link.followup,
-                kind=link.kind,
-                gap_mm=link.gap_mm,
-                overlap=link.overlap,
-                confidence=link.confidence,
-                reason=link.reason,
-                primary=link.primary,
-            )
-            for link in matching.links
-        ],
-        not_imaged_baseline=list(matching.not_imaged_baseline),
-        not_imaged_followup=list(matching.not_imaged_followup),
-        provenance={"settings": dict(settings)},
-    )
 
 
 def run(

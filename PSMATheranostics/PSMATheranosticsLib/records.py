@@ -17,6 +17,7 @@ from PSMASegmentLib.measure import Measures
 from .study import DicomOrigin, Scaling
 
 LESION_DECISIONS = ("undecided", "accepted", "rejected")
+TRACK_DECISIONS = ("confirmed", "new", "gone", "not imaged")
 NO_REGION = Region("")
 PROPOSED, READER = "proposed", "reader"  # where the region of a lesion comes from
 
@@ -161,7 +162,10 @@ class RegistrationRecord:
 
 @dataclass(frozen=True)
 class LinkInput:
-    """A proposed link between a lesion of an earlier and one of a later study. ``primary``: it carries the track on."""
+    """A proposed link between a lesion of an earlier and one of a later study. ``primary``: it carries the track on.
+
+    ``kind``: "one-to-one", "split", "merge" or "complex".
+    """
 
     baseline_lesion: int
     followup_lesion: int
@@ -175,7 +179,10 @@ class LinkInput:
 
 @dataclass(frozen=True)
 class LinkRecord:
-    """A link with its status: proposed, accepted, edited (drawn by hand) or rejected."""
+    """A link with its status: proposed, accepted, edited (drawn by hand) or rejected.
+
+    ``kind`` and ``primary`` are those among the links that stood when the tracks were made last.
+    """
 
     baseline_id: int
     followup_id: int
@@ -193,7 +200,12 @@ class LinkRecord:
 
 @dataclass(frozen=True)
 class MatchingRecord:
-    """What goes with the links of one pair of studies: lesions outside the other scan's field of view, and settings."""
+    """What goes with the links of one pair of studies: lesions outside the other scan's field of view, and settings.
+
+    ``below_detection``: lesions of the earlier study that the later one, a SPECT, could not have shown;
+    ``below_detection_before``: lesions of the later study that the earlier one could not. ``confluent``: groups of
+    lesions of both studies in diffuse disease, which belong together as a whole.
+    """
 
     baseline_id: int
     followup_id: int
@@ -201,21 +213,31 @@ class MatchingRecord:
     not_imaged_followup: list[int]
     provenance: dict[str, Any]
     created: datetime
+    below_detection: list[int] = field(default_factory=list)
+    below_detection_before: list[int] = field(default_factory=list)
+    confluent: list[tuple[list[int], list[int]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class TrackInput:
-    """One lesion followed over the studies. ``lesions`` and ``status`` by study id; ``parents`` are track numbers."""
+    """One lesion followed over the studies. ``lesions`` and ``status`` by study id; ``parents`` are track numbers.
+
+    ``parents_since``: for a parent, the id of the study from which on this track comes from it.
+    """
 
     number: int
     lesions: dict[int, int]
     status: dict[int, str]
     parents: list[int] = field(default_factory=list)
+    parents_since: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """A stored track. ``tracking_uid`` is its DICOM Tracking UID, made once and kept for good."""
+    """A stored track. ``tracking_uid`` is its DICOM Tracking UID, made once and kept for good.
+
+    ``parents_since`` as in ``TrackInput``; tracks that were made before schema 4 know none.
+    """
 
     number: int
     label: str  # "L01"
@@ -223,6 +245,28 @@ class TrackRecord:
     lesions: dict[int, int]
     status: dict[int, str]
     parents: list[int]
+    parents_since: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrackDecisionRecord:
+    """What a reader decided about a track at one study, or a comment on a track.
+
+    It is tied to the mask of one lesion of the track: ``lesion`` of ``study_id``, by the number it has today; ``track``
+    is the number of the track that has this lesion now, None where the lesions were not followed since.
+    ``at_study_id`` is the study that is spoken about, None for a comment on the track. ``status`` is one of
+    ``TRACK_DECISIONS``, "" for a comment; ``proposed`` is what the track said there when that was decided.
+    """
+
+    study_id: int
+    lesion: int
+    at_study_id: int | None
+    status: str
+    proposed: str
+    comment: str
+    user: str
+    time: datetime
+    track: int | None = None
 
 
 @dataclass(frozen=True)
@@ -239,7 +283,7 @@ class ResponseRecord:
 class OrphanedDecision:
     """A physician's decision whose lesion is not in the automatic results of today. It comes back when the lesion does.
 
-    ``about`` says what was decided on in the words of that time; ``what`` is "lesion", "region" or "link".
+    ``about`` says what was decided on in the words of that time; ``what`` is "lesion", "region", "link" or "track".
     """
 
     what: str

@@ -1,8 +1,10 @@
-"""Cases of schema 1 and 2, made by the program of that time, are brought up to date with their whole history.
+"""Cases of schema 1 to 3, made by the program of that time, are brought up to date with their whole history.
 
 ``data/case_schema_1.zip`` is such a case folder: two synthetic studies, links, tracks, decisions, and steps that were
 undone or discarded, written by version 0.1.0 before edits of masks and signatures were there. ``case_schema_2.zip``
 holds the same and edits, a signature and a study that was segmented again after edits; it knows no regions and clicks.
+``case_schema_3.zip`` has three studies, regions, clicks, physiological uptake, registrations, decided links and tracks
+one of which came from another, but no decisions on tracks and no settings.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from PSMATheranosticsLib.case_migrations import MIGRATIONS
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.errors import CaseError
 from PSMATheranosticsLib.mask_edit import MaskEdit
+from PSMATheranosticsLib.pipeline_tracking import retrack
 from PSMATheranosticsLib.records import ClickRecord
 from PSMATheranosticsLib.results import collect_results
 from tiny_case import PATIENT, image, same_image, snapshot, study
@@ -48,6 +51,12 @@ def case_2(tmp_path: Path) -> Path:
     return unpacked(2, tmp_path / "old")
 
 
+@pytest.fixture
+def case_3(tmp_path: Path) -> Path:
+    """The folder of a case of schema 3."""
+    return unpacked(3, tmp_path / "old")
+
+
 def columns(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     """Name, type, constraints and default of every column of every table."""
     connection = sqlite3.connect(folder / "case.db")
@@ -60,7 +69,7 @@ def columns(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     return found
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_a_reader_is_told_to_open_an_old_case_for_writing_once(schema: int, tmp_path: Path):
     folder = unpacked(schema, tmp_path / "old")
     with pytest.raises(CaseError, match="for writing"):
@@ -70,7 +79,7 @@ def test_a_reader_is_told_to_open_an_old_case_for_writing_once(schema: int, tmp_
     connection.close()
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_an_old_case_has_the_tables_of_a_new_one_afterwards(schema: int, tmp_path: Path):
     folder = unpacked(schema, tmp_path / "old")
     CaseStore.open(folder, write=True).close()
@@ -201,6 +210,64 @@ def test_regions_and_clicks_can_be_added_to_a_case_of_schema_2(case_2: Path):
         case.undo()
         assert snapshot(case) == before
     assert check_case(case_2) == []
+
+
+def test_what_a_case_of_schema_3_holds_is_still_there(case_3: Path):
+    with CaseStore.open(case_3, write=True) as case:
+        tracks = [(track.number, track.lesions, track.parents, track.parents_since) for track in case.tracks()]
+        assert tracks == [(1, {1: 1, 2: 1, 3: 1}, [], {}), (2, {1: 2, 2: 2}, [1], {})]
+        assert case.tracks()[1].status == {1: "baseline", 2: "persistent", 3: "not imaged"}
+        statuses = {
+            (each.baseline_id, each.followup_id, each.baseline_lesion, each.followup_lesion): each.status
+            for each in case.links()
+        }
+        assert statuses == {
+            (1, 2, 1, 1): "accepted",
+            (1, 2, 2, 2): "proposed",
+            (1, 3, 1, 1): "proposed",
+            (1, 3, 2, 1): "rejected",
+            (2, 3, 1, 1): "proposed",
+        }
+        matching = case.matching(2, 3)
+        assert matching is not None
+        assert (matching.not_imaged_baseline, matching.below_detection, matching.confluent) == ([2], [], [])
+        assert [(each.moving_id, each.record["verdict"]) for each in case.registrations()] == [
+            (2, "good"),
+            (3, "doubtful"),
+        ]
+        assert case.registrations()[0].transform.GetParameters() == (0.1, 0.2, 0.3, 4.0, 5.0, 1 / 3)
+        assert [item.lesion for item in case.clicks(1)] == [2]
+        assert (case.track_decisions(), case.setting("lesion response")) == ([], {})
+
+
+def test_steps_made_with_schema_3_can_be_undone_and_redone(case_3: Path):
+    with CaseStore.open(case_3, write=True, user="tester") as case:
+        now = snapshot(case)
+        while case.undo() is not None:
+            pass
+        assert case.studies() == []
+        while case.redo() is not None:
+            pass
+        # Two steps of the old case were undone when it was stored: they have been redone as well.
+        last = ["Follow lesions over the studies", "Set the region of lesion 1 of Follow-up 1 to prostate bed"]
+        assert [case.undo(), case.undo()] == last
+        assert snapshot(case) == now
+    assert check_case(case_3) == []
+
+
+def test_decisions_on_tracks_and_settings_can_be_added_to_a_case_of_schema_3(case_3: Path):
+    with CaseStore.open(case_3, write=True, user="tester") as case:
+        before = snapshot(case)
+        case.decide_track(1, 2, 3, "gone", "flare")
+        case.save_setting("lesion response", {"smallest_ml": 4.2})
+        assert [(each.proposed, each.track) for each in case.track_decisions()] == [("not imaged", 2)]
+        retrack(case)
+        assert case.tracks()[1].status[3] == "gone"
+        assert check_case(case_3) == []
+        while case.next_undo() != "Reject lesion 2 of Follow-up 1":
+            case.undo()
+        assert snapshot(case) == before
+    assert check_case(case_3) == []
 
 
 def test_a_new_version_of_the_schema_needs_a_migration():

@@ -1,0 +1,418 @@
+"""Studies are registered once, in the way that was asked for; lesions are followed over all of them, SPECT included."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tiny_case
+from example_case import NEW, PATIENT, SMALL_A, SPACING_MM, A, B, Spot, Visit, images_of, make_case
+from PSMASegmentLib.lesion_regions import Region
+from PSMASegmentLib.measure import measure_lesions
+from PSMASegmentLib.organs import OrganMap
+from PSMATheranosticsLib import lesion_matching, study_registration
+from PSMATheranosticsLib.case_check import check_case
+from PSMATheranosticsLib.case_store import CaseStore
+from PSMATheranosticsLib.command_line import main
+from PSMATheranosticsLib.errors import Cancelled, InputError
+from PSMATheranosticsLib.mask_edit import MaskEdit
+from PSMATheranosticsLib.pipeline import RunSettings
+from PSMATheranosticsLib.pipeline_tracking import mark_track, rematch, track_lesions, unlink_lesions
+from PSMATheranosticsLib.records import LesionInput
+from PSMATheranosticsLib.study import DicomOrigin, Scaling, Study
+from PSMATrackingLib.registration import RegistrationImages, register
+from PSMATrackingLib.spline_field import from_displacement
+
+THREE = (Visit(0, [A, B]), Visit(60, [A, NEW]), Visit(120, [SMALL_A, B, NEW]))
+SHIFT = sitk.TranslationTransform(3, (8.0, 0.0, 0.0))
+
+
+def fresh(folder: Path, visits: Sequence[Visit] = THREE) -> CaseStore:
+    """A case with lesions, without registrations, links and tracks."""
+    case = make_case(folder, visits, followed=False)
+    while case.registrations():
+        case.undo()
+    return case
+
+
+def methods(case: CaseStore) -> dict[int, str]:
+    """The method by which each study was registered."""
+    return {each.moving_id: each.record["method"] for each in case.registrations()}
+
+
+def statuses(case: CaseStore) -> dict[int, dict[int, str]]:
+    """Status of every track by study."""
+    return {track.number: track.status for track in case.tracks()}
+
+
+def shifted(spot: Spot, voxels: int) -> Spot:
+    """The same block further to the left of the patient (x in LPS)."""
+    z, y, x = spot.start
+    return Spot(spot.track, (z, y, x + voxels), spot.size, spot.suv)
+
+
+def test_each_study_is_registered_once_and_links_and_tracks_are_one_step(tmp_path: Path):
+    with fresh(tmp_path) as case:
+        track_lesions(case, "identity")
+        assert methods(case) == {2: "identity", 3: "identity"}
+        record = case.registrations()[0].record
+        assert record["device"] == "CPU"
+        assert record["seconds"] >= 0
+        assert [entry.action for entry in case.journal()[-3:]] == [
+            "Register Follow-up 1 with Baseline",
+            "Register Follow-up 2 with Baseline",
+            "Follow lesions over the studies",
+        ]
+        steps = len(case.journal())
+        track_lesions(case, "identity")
+        assert len(case.journal()) == steps
+        assert statuses(case)[2] == {1: "baseline", 2: "gone", 3: "reappeared"}
+
+
+def test_a_registration_gets_lesions_and_organs_whose_uptake_stays_in_place(tmp_path: Path, monkeypatch):
+    seen: list[RegistrationImages] = []
+
+    def watched(fixed, moving, *arguments, **options):
+        seen.extend([fixed, moving])
+        return register(fixed, moving, *arguments, **options)
+
+    monkeypatch.setattr(study_registration, "register", watched)
+    study = tiny_case.study(1, with_ct=True)
+    assert study.organs is not None
+    labels = sitk.GetImageFromArray(np.full((8, 8, 8), 1, np.uint8))
+    labels[0, 0, 0], labels[1, 0, 0] = 2, 3
+    labels.CopyInformation(study.emission)
+    organs = OrganMap(labels, {1: "liver", 2: "urinary_bladder", 3: "kidney_left"})
+    grow = {"emission": big(study.emission), "ct": None, "organs": replace(organs, labels=big(labels))}
+    later = replace(tiny_case.study(2), emission=big(tiny_case.image(2)))
+    with CaseStore.create(tmp_path, tiny_case.PATIENT) as case:
+        for each in (replace(study, **grow), later):
+            study_id = case.add_study(each)
+            case.begin_by_hand(study_id)
+            sphere = np.zeros(each.emission.GetSize()[::-1], np.uint16)
+            sphere[2, 2, 2] = 1
+            case.edit_mask(study_id, MaskEdit((0, 0, 0), sphere), "Draw")
+        track_lesions(case, "identity")
+    fixed, moving = seen
+    for images in (fixed, moving):
+        assert images.lesions is not None and sitk.GetArrayFromImage(images.lesions).sum() == 1
+    assert fixed.organs is not None and moving.organs is None
+    assert set(np.unique(sitk.GetArrayFromImage(fixed.organs))) == {0, 1, 3}
+
+
+def big(image: sitk.Image) -> sitk.Image:
+    """The same voxels, 12 mm apart: large enough to be registered."""
+    larger = sitk.Image(image)
+    larger.SetSpacing((12.0, 12.0, 12.0))
+    return larger
+
+
+def test_a_registration_of_an_earlier_version_is_made_anew(tmp_path: Path):
+    with make_case(tmp_path, THREE, followed=False) as case:
+        assert "version" not in case.registrations()[0].record
+        track_lesions(case, "identity")
+        assert methods(case) == {2: "identity", 3: "identity"}
+
+
+def test_a_given_transform_is_for_its_study_alone(tmp_path: Path):
+    visits = (Visit(0, [A, B]), Visit(60, [shifted(A, 2), shifted(B, 2)]), Visit(120, [A, B]))
+    with fresh(tmp_path, visits) as case:
+        track_lesions(case, "identity")
+        track_lesions(case, "given", given={2: SHIFT})
+        assert methods(case) == {2: "given", 3: "identity"}
+        found = case.registration(1, 2)
+        assert found is not None
+        assert np.allclose(found.transform.TransformPoint((0.0, 0.0, 0.0)), (8.0, 0.0, 0.0))
+        assert all(link.overlap > 0.99 for link in case.links())
+        with pytest.raises(InputError, match="for which study the transform is"):
+            track_lesions(case, "given", given=SHIFT)
+
+
+def corners(by: float) -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:
+    """Pairs of points at corners of a box, the later one further along x."""
+    points = [(x, y, z) for x in (-40.0, 40.0) for y in (-30.0, 20.0) for z in (-440.0, -320.0)]
+    return [((x, y, z), (x + by, y, z)) for x, y, z in points[:3]]
+
+
+def test_landmarks_correct_what_is_stored_and_can_be_taken_back(tmp_path: Path):
+    with fresh(tmp_path, (Visit(0, [A, B]), Visit(60, [shifted(A, 2), shifted(B, 2)]))) as case:
+        track_lesions(case, "given", given=SHIFT)
+        track_lesions(case, "landmarks", landmarks=corners(20.0))
+        assert methods(case) == {2: "landmarks"}
+        point = (0.0, 0.0, -400.0)
+        found = case.registration(1, 2)
+        assert found is not None
+        assert np.allclose(found.transform.TransformPoint(point), (20.0, 0.0, -400.0), atol=0.01)
+        steps = len(case.journal())
+        track_lesions(case, "landmarks", landmarks=corners(20.0))
+        assert len(case.journal()) == steps
+        # Other landmarks correct the transform from before the first ones, not the corrected one: a single pair shifts.
+        track_lesions(case, "landmarks", landmarks=[((0.0, 0.0, -400.0), (9.0, 1.0, -400.0))])
+        found = case.registration(1, 2)
+        assert found is not None
+        assert np.allclose(found.transform.TransformPoint((30.0, 5.0, -350.0)), (39.0, 6.0, -350.0), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"registration": "magic"}, "no registration method 'magic'"),
+        ({"registration": "landmarks"}, "needs pairs of landmarks"),
+        ({"registration": "given"}, "needs a transform"),
+        ({"registration": "identity", "given": {2: SHIFT}}, "uses no given hints"),
+        ({"registration": "given", "given": {1: SHIFT}}, "Study 1 cannot be registered"),
+        ({"registration": "given", "given": {2: sitk.TranslationTransform(2)}}, "dimensions"),
+        ({"registration": "landmarks", "landmarks": corners(0.0)}, "for which study"),
+    ],
+)
+def test_requests_that_cannot_be_carried_out_are_refused(arguments: dict, complaint: str, tmp_path: Path):
+    with fresh(tmp_path) as case:
+        with pytest.raises(InputError, match=complaint):
+            track_lesions(case, **arguments)
+        assert (case.registrations(), case.tracks()) == ([], [])
+
+
+def test_a_registration_method_that_is_not_installed_says_what_to_do(tmp_path: Path, monkeypatch):
+    method = study_registration.REGISTRATION_METHODS["greedy"]
+    monkeypatch.setattr(type(method), "available", lambda self: "install a package")
+    with fresh(tmp_path) as case, pytest.raises(InputError, match="'greedy' cannot be used here: install a package"):
+        track_lesions(case, "greedy")
+
+
+def test_a_cancelled_run_keeps_finished_registrations(tmp_path: Path):
+    def cancel(_fraction: float, message: str) -> None:
+        if message.startswith("Registering Follow-up 2"):
+            raise Cancelled
+
+    with fresh(tmp_path) as case:
+        with pytest.raises(Cancelled):
+            track_lesions(case, "identity", cancel)
+        assert (list(methods(case)), case.tracks()) == ([2], [])
+        track_lesions(case, "identity")
+        assert len(case.tracks()) == 3
+
+
+def deformation(amplitude_mm: float) -> sitk.Transform:
+    """A smooth deformation over the images of these tests: x moves by up to ``amplitude_mm`` along z."""
+    domain = images_of(THREE[0])[0]
+    z = np.linspace(0, np.pi, domain.GetSize()[2])
+    field = np.zeros((*domain.GetSize()[::-1], 3))
+    field[..., 0] = amplitude_mm * np.sin(z)[:, None, None]
+    image = sitk.GetImageFromArray(field, isVector=True)
+    image.CopyInformation(domain)
+    return from_displacement(image)[0]
+
+
+def test_later_studies_are_linked_through_deformable_registrations_to_the_baseline(tmp_path: Path):
+    moved = [shifted(A, 1), shifted(B, 2)]  # where the field moves by about 4 and 8 mm
+    with fresh(tmp_path, (Visit(0, [A, B]), Visit(60, moved), Visit(120, moved))) as case:
+        field = deformation(8.0)
+        track_lesions(case, "given", given={2: field, 3: field})
+        for study in (2, 3):
+            found = case.registration(1, study)
+            assert found is not None
+            there = found.transform.TransformPoint((10.0, 5.0, -400.0))
+            assert np.allclose(there, field.TransformPoint((10.0, 5.0, -400.0)), atol=1 / 64)
+            assert there[0] > 13.0
+        between = {link.baseline_lesion: link.followup_lesion for link in case.links(2, 3)}
+        assert between == {1: 1, 2: 2}
+        assert min(link.overlap for link in case.links(2, 3)) > 0.9
+        steps = len(case.journal())
+        rematch(case)
+        assert len(case.journal()) == steps
+    assert check_case(tmp_path) == []
+
+
+def test_lesions_of_different_tissue_are_not_linked(tmp_path: Path):
+    near = shifted(B, 5)  # side by side, without overlap
+    with fresh(tmp_path, (Visit(0, [B]), Visit(60, [near]))) as case:
+        track_lesions(case, "identity")
+        assert len(case.links()) == 1
+        case.set_region(1, 1, Region("bone", "rib"))
+        case.set_region(2, 1, Region("pelvic node"))
+        rematch(case)
+        assert case.links() == []
+
+
+def add_spect(case: CaseStore, shift_mm: float) -> int:
+    """A SPECT of A and B some days after the baseline, blurred, and moved along x; with the labels of A alone."""
+    pet, labels = images_of(Visit(0, [A, B]))
+    emission = sitk.SmoothingRecursiveGaussian(pet, 5.0)
+    visible = sitk.ChangeLabel(labels, changeMap={2: 0})
+    for image in (emission, visible):
+        image.SetOrigin(np.add(image.GetOrigin(), (shift_mm, 0.0, 0.0)))
+    study_id = case.add_study(
+        Study(
+            patient=PATIENT,
+            acquired=datetime(2026, 1, 10) + timedelta(days=4),
+            modality="SPECT",
+            tracer="177Lu-PSMA-617",
+            emission=emission,
+            scaling=Scaling("SUVbw", 1.0, "synthetic"),
+            origin=DicomOrigin("1.2.3", "1.2.3.9", "1.2.9", "1.2.840.10008.5.1.4.1.1.20", ("1.2.9.1",)),
+            source="synthetic",
+            fingerprint="synthetic SPECT",
+        )
+    )
+    case.save_segmentation(study_id, visible, [LesionInput(each) for each in measure_lesions(emission, visible)])
+    return study_id
+
+
+def test_a_spect_is_refined_around_each_lesion_once(tmp_path: Path, monkeypatch):
+    with fresh(tmp_path, (Visit(0, [A, B]),)) as case:
+        spect = add_spect(case, 2 * SPACING_MM)
+        track_lesions(case, "identity")
+        matching = case.matching(1, spect)
+        assert matching is not None
+        fits = matching.provenance["local_shifts"]["fits"]
+        assert set(fits) == {"1", "2"}
+        assert fits["1"]["kept"]
+        assert np.allclose(fits["1"]["shift_mm"], (8.0, 0.0, 0.0), atol=2.0)
+        assert case.links(1, spect)[0].overlap > 0.9
+        monkeypatch.setattr(lesion_matching, "refine_lesions", None)  # what was found is used again
+        steps = len(case.journal())
+        rematch(case)
+        assert len(case.journal()) == steps
+
+
+def test_a_lesion_that_a_spect_could_not_show_is_not_gone(tmp_path: Path):
+    faint = Spot(5, (50, 20, 24), (2, 2, 2), 3.5)  # 0.5 mL
+    with fresh(tmp_path, (Visit(0, [A, B, faint]), Visit(60, [A, B, faint]))) as case:
+        spect = add_spect(case, 0.0)
+        track_lesions(case, "identity")
+        status = statuses(case)
+        assert status[1] == {1: "baseline", spect: "persistent", 2: "persistent"}
+        assert status[2] == {1: "baseline", spect: "gone", 2: "reappeared"}
+        assert status[3] == {1: "baseline", spect: "below detection", 2: "persistent"}
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> dict:
+    """The last JSON line that a command writes."""
+    assert main([*map(str, arguments), "--json"]) == code
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A case folder with registered and followed studies, which no test may change."""
+    folder = tmp_path_factory.mktemp("kept") / "case"
+    with fresh(folder) as case:
+        track_lesions(case, "identity")
+    return folder
+
+
+@pytest.fixture
+def stored(kept: Path, tmp_path: Path) -> Path:
+    """A copy of that case."""
+    return Path(shutil.copytree(kept, tmp_path / "case"))
+
+
+def test_link_and_unlink_at_the_command_line(stored: Path, capsys: pytest.CaptureFixture[str]):
+    result = told(capsys, "unlink", stored, "1:1", "2:1", "--reason", "another one")["result"]
+    assert [track["status"] for track in result["tracks"]] == [
+        {"1": "baseline", "2": "gone", "3": "gone"},
+        {"2": "new", "3": "persistent"},
+    ]
+    told(capsys, "track", stored, "--update")
+    with CaseStore.open(stored) as case:
+        assert statuses(case)[1][2] == "gone"
+    assert main(["link", str(stored), "1:1", "2:1", "--quiet"]) == 0
+    assert "Linked lesion 1 of Baseline and lesion 1 of Follow-up 1." in capsys.readouterr().out
+    assert told(capsys, "undo", stored)["result"]["undone"] == "Link lesion 1 of Baseline with lesion 1 of Follow-up 1"
+    assert "such as 1:3" in told(capsys, "link", stored, "1-1", "2:1", code=3)["message"]
+    assert "no lesion 9" in told(capsys, "link", stored, "1:9", "2:1", code=3)["message"]
+
+
+def test_registrations_at_the_command_line(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    found = told(capsys, "registrations", stored)["result"]["registrations"]
+    assert [(each["moving"], each["method"]) for each in found] == [(2, "identity"), (3, "identity")]
+    assert main(["registrations", str(stored), "--quiet"]) == 0
+    assert "Study 2, Follow-up 1, onto Baseline: " in capsys.readouterr().out
+    fresh(tmp_path / "other").close()
+    assert main(["registrations", str(tmp_path / "other"), "--quiet"]) == 0
+    assert "No study has been registered yet" in capsys.readouterr().out
+
+
+def test_landmarks_and_transforms_from_files(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    table, transform = tmp_path / "pairs.csv", tmp_path / "shift.tfm"
+    rows = [",".join(map(str, (2, *first, *second))) for first, second in corners(4.0)]
+    table.write_text("study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n" + "\n".join(rows))
+    sitk.WriteTransform(sitk.TranslationTransform(3, (0.0, 4.0, 0.0)), str(transform))
+    told(capsys, "track", stored, "--registration", "landmarks", "--landmarks", table)
+    told(capsys, "track", stored, "--registration", "given", "--transform", transform, "--study", 3)
+    with CaseStore.open(stored) as case:
+        assert methods(case) == {2: "landmarks", 3: "given"}
+        at = [each.transform.TransformPoint((0.0, 0.0, -400.0)) for each in case.registrations()]
+    assert np.allclose(at, [(4.0, 0.0, -400.0), (0.0, 4.0, -400.0)], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--registration", "landmarks"], "needs --landmarks"),
+        (["--landmarks", "pairs.csv"], "goes with --registration landmarks"),
+        (["--registration", "given", "--landmarks", "pairs.csv"], "goes with --registration landmarks"),
+        (["--registration", "given"], "needs --transform"),
+        (["--update", "--registration", "rigid"], "registers nothing"),
+        (["--study", "2"], "--study goes with"),
+        (["--registration", "given", "--transform", "missing.tfm"], "missing.tfm"),
+        (["--registration", "landmarks", "--landmarks", "missing.csv"], "missing.csv"),
+        (["--registration", "magic"], "'magic'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    arguments: list[str], complaint: str, stored: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert complaint in told(capsys, "track", stored, *arguments, code=3)["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "holds no landmarks"),
+        ("baseline_x,baseline_y\n1,2\n", "lacks baseline_z, followup_x"),
+        (
+            "study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n2,1,2,x,4,5,6\n",
+            "line 2: baseline_z",
+        ),
+        (
+            "study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\nA,1,2,3,4,5,6\n",
+            "'A' is no number",
+        ),
+        ("study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n2,1,2,3,4,5\n", "followup_z is ''"),
+        (
+            "study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n2,1,2,3,4,5,6\n,1,2,3,4,5,6\n",
+            "name no study",
+        ),
+        ("study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n7,1,2,3,4,5,6\n", "Study 7"),
+    ],
+)
+def test_tables_of_landmarks_that_cannot_be_used_are_refused(
+    text: str, complaint: str, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    table = tmp_path / "pairs.csv"
+    table.write_text(text)
+    answer = told(capsys, "track", stored, "--registration", "landmarks", "--landmarks", table, code=3)
+    assert complaint in answer["message"]
+
+
+def test_a_whole_run_refuses_methods_that_need_help_for_each_study():
+    with pytest.raises(InputError, match="needs help of the user"):
+        RunSettings(registration="landmarks").check()
+
+
+def test_decisions_stand_when_studies_are_registered_in_another_way(tmp_path: Path):
+    with fresh(tmp_path) as case:
+        track_lesions(case, "identity")
+        unlink_lesions(case, (1, 1), (2, 1))
+        mark_track(case, 2, 2, "not imaged")
+        before = statuses(case)
+        track_lesions(case, "given", given={2: sitk.TranslationTransform(3, (1.0, 0.0, 0.0))})
+        assert statuses(case) == before
