@@ -21,8 +21,8 @@ from .dicom_seg import MANUAL, SegmentDescription, write_segmentation
 from .dicom_sr import ReportReferences, write_measurements
 from .dicom_values import text
 from .errors import InputError
-from .output_names import DICOM_KINDS, REPORT, RESULTS, RTSTRUCT, RWVM, SEG, SR, STATISTICS, TABLE
-from .outputs import write_lesions_csv, write_results_json
+from .output_names import DICOM_KINDS, REPORT, RESPONSE, RESULTS, RTSTRUCT, RWVM, SEG, SR, STATISTICS, TABLE
+from .outputs import write_lesions_csv, write_response_csv, write_results_json
 from .progress import Progress, part
 from .records import StudyRecord
 from .report import write_report
@@ -47,9 +47,10 @@ def write_case_files(case: CaseStore, results: Results, progress: Progress | Non
     step(0.0, "Writing tables")
     write_results_json(results, case.folder / RESULTS)
     write_lesions_csv(results, case.folder / TABLE)
+    write_response_csv(results, case.folder / RESPONSE)
     write_statistics_csv(case, results, case.folder / STATISTICS, step)
     write_report(results, case, case.folder / REPORT, part(progress, 0.5, 1.0))
-    return [*written, *(case.folder / name for name in (RESULTS, TABLE, STATISTICS, REPORT))]
+    return [*written, *(case.folder / name for name in (RESULTS, TABLE, RESPONSE, STATISTICS, REPORT))]
 
 
 def write_dicom(

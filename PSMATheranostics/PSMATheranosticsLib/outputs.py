@@ -1,4 +1,4 @@
-"""The results as files for other programs: ``results.json`` and ``lesions.csv``."""
+"""The results as files for other programs: ``results.json``, ``lesions.csv`` and ``lesion_response.csv``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from PSMASegmentLib.lesion_regions import REGIONS
+from PSMATrackingLib.lesion_response import CLASSES
+from PSMATrackingLib.repeatability import METRIC_NAMES, METRICS
 
-from .results_model import LesionResult, Results
+from .results_model import LesionChangeResult, LesionResponse, LesionResult, Results, TrackCell
 from .suv_norms import SUV_NORMS
 from .whole_file import write_whole
 
@@ -60,6 +62,44 @@ LESION_COLUMNS: dict[str, str] = {
     "region_site": "more about the place, such as liver or pelvis",
     "region_source": "proposed by the software, or chosen by a reader: proposed or reader",
     "reviewed": "yes where a reader accepted the lesion, else no",
+    "response": f"of the track against the baseline: {', '.join(CLASSES)}; see lesion_response.csv",
+    "response_to_previous": "of the track against the study of its kind before",
+    "track_decision": "what a reader said about the track at this study: confirmed, new, gone or not imaged",
+    "track_decision_by": "who said so",
+}
+
+# Columns of lesion_response.csv, in order. Ratios are later / earlier.
+RESPONSE_COLUMNS: dict[str, str] = {
+    "patient_id": "Patient ID",
+    "earlier_study_id": "number of the earlier study in the case",
+    "earlier_study": "its label",
+    "later_study_id": "number of the later study in the case",
+    "later_study": "its label",
+    "against": "what the earlier study is to the later one: baseline, previous, or both separated by a semicolon",
+    "track": "label of the lesion over time",
+    "class": ", ".join(CLASSES),
+    "counted": "yes, or no for a track that is counted with another one, into which it merged or from which it split",
+    "counted_with": "the track that counts for all of the group",
+    "group": "tracks that are compared together, separated by semicolons",
+    "lesions_before": "values in the label image of the earlier study, separated by semicolons",
+    "lesions_after": "values in the label image of the later study",
+    **{
+        f"{metric}_{when}{'_ml' if metric == 'volume' else ''}": (
+            f"{METRIC_NAMES[metric]} of the group at the {study} study, "
+            + {"volume": "mL: sum", "tl_psma": "SUVbw x mL: sum", "suv_mean": "SUVbw: mean of all voxels"}.get(
+                metric, "SUVbw: highest"
+            )
+        )
+        for metric in METRICS
+        for when, study in (("before", "earlier"), ("after", "later"))
+    },
+    **{f"{metric}_ratio": f"ratio of {METRIC_NAMES[metric]}; 0 where the lesion is resolved" for metric in METRICS},
+    **{f"{metric}_beyond": "-1, 0 or 1: below, within or above the limits of repeatability" for metric in METRICS},
+    "confidence": "the least of the links that the comparison rests on, 1 where a reader confirmed them",
+    "reason": "why it is of this class",
+    "deciding_measure": "the measure that decides between increasing, stable and decreasing",
+    "low_limit": "a ratio of the deciding measure below this is a change",
+    "high_limit": "a ratio of the deciding measure above this is a change",
 }
 
 
@@ -89,6 +129,58 @@ def write_lesions_csv(results: Results, path: Path) -> None:
     write_whole(path, buffer.getvalue().encode())
 
 
+def write_response_csv(results: Results, path: Path) -> None:
+    """Write one row per comparison of two studies and track; format as ``lesions.csv``, columns ``RESPONSE_COLUMNS``.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, list(RESPONSE_COLUMNS), restval="")
+    writer.writeheader()
+    for response in results.responses_by_lesion:
+        common = _response_fields(response, results)
+        writer.writerows(_plain({**common, **_change_fields(change)}) for change in response.changes)
+    write_whole(path, buffer.getvalue().encode())
+
+
+def _response_fields(response: LesionResponse, results: Results) -> dict[str, Any]:
+    limits = results.response_limits
+    return {
+        "patient_id": results.patient.patient_id,
+        "earlier_study_id": response.earlier_id,
+        "earlier_study": results.study(response.earlier_id).label,
+        "later_study_id": response.later_id,
+        "later_study": results.study(response.later_id).label,
+        "against": "; ".join(response.against),
+        "deciding_measure": METRIC_NAMES[limits.metric],
+        "low_limit": limits.deciding.low,
+        "high_limit": limits.deciding.high,
+    }
+
+
+def _change_fields(change: LesionChangeResult) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "track": change.track,
+        "class": change.class_,
+        "counted": "yes" if change.counted else "no",
+        "counted_with": change.standing,
+        "group": "; ".join(change.group),
+        "confidence": change.confidence,
+        "reason": change.reason,
+    }
+    for when, burden in (("before", change.before), ("after", change.after)):
+        if burden is not None:
+            fields[f"lesions_{when}"] = "; ".join(str(lesion) for lesion in burden.lesions)
+            for metric in METRICS:
+                unit = "_ml" if metric == "volume" else ""
+                fields[f"{metric}_{when}{unit}"] = burden.measure(metric)
+    for metric in METRICS:
+        fields[f"{metric}_ratio"] = change.ratios[metric]
+        fields[f"{metric}_beyond"] = change.beyond.get(metric)
+    return fields
+
+
 def _rows(results: Results) -> Iterator[dict[str, Any]]:
     """Study by study: lesions in the order of their tracks, then tracks without a lesion there."""
     order = {track.label: index for index, track in enumerate(results.tracks)}
@@ -107,16 +199,24 @@ def _rows(results: Results) -> Iterator[dict[str, Any]]:
         cells = {track.label: track.cells[index] for track in results.tracks}
         for lesion in sorted(study.lesions, key=lambda lesion: (order.get(lesion.track, len(order)), lesion.lesion)):
             cell = cells.get(lesion.track)
-            changes = {
-                "volume_change_percent": None if cell is None else cell.volume_change_percent,
-                "suv_max_change_percent": None if cell is None else cell.suv_max_change_percent,
-            }
+            changes = {} if cell is None else _cell_fields(cell)
             yield _plain({**common, **_lesion_fields(lesion), **changes, **scaling})
         for track in results.tracks:
             cell = track.cells[index]
             if cell.lesion is None and cell.status:
                 fields = {"track": track.label, "tracking_uid": track.tracking_uid, "status": cell.status}
-                yield _plain({**common, **fields})
+                yield _plain({**common, **fields, **_cell_fields(cell)})
+
+
+def _cell_fields(cell: TrackCell) -> dict[str, Any]:
+    return {
+        "volume_change_percent": cell.volume_change_percent,
+        "suv_max_change_percent": cell.suv_max_change_percent,
+        "response": cell.response,
+        "response_to_previous": cell.response_to_previous,
+        "track_decision": cell.decision,
+        "track_decision_by": cell.decided_by,
+    }
 
 
 def _lesion_fields(lesion: LesionResult) -> dict[str, Any]:

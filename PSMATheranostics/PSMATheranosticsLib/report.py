@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from . import report_text
 from .progress import Progress, part
 from .report_sections import REPORT_SECTIONS
 from .results_model import Results
-from .status_colors import STATUS_LETTERS, status_hex
+from .status_colors import CLASS_SIGNS, STATUS_LETTERS, status_hex
 from .whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _environment() -> Any:
         waiting=report_text.waiting,
         setting=report_text.setting,
         status_hex=status_hex,
+        exponential=math.exp,
     )
-    environment.globals.update(STATUS_LETTERS=STATUS_LETTERS)
+    environment.globals.update(STATUS_LETTERS=STATUS_LETTERS, CLASS_SIGNS=CLASS_SIGNS)
     return environment

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PSMASegmentLib.lesion_regions import REGIONS
+from PSMATrackingLib.heterogeneity import COMPARED
 
 from . import recip
 from .mip import WINDOW_SUV, GoneMark, LesionMark, MipFigure, Panel, draw_mips
 from .progress import Progress
 from .projection import project_anterior
 from .records import READER
+from .report_lesions import LesionResponseSection
 from .report_text import header_value, runs
 from .results_model import UNKNOWN_REGION, LesionResult, Results, StudyResult, TrackCell, TrackResult
 from .status_colors import STATUS_LETTERS, STATUS_MEANINGS, STATUSES, status_hex
@@ -32,6 +34,8 @@ CATEGORY_MEANINGS = {
 OWN_WINDOW = 0.995
 # More studies than this make the table of lesions too wide for an upright page.
 STUDIES_UPRIGHT = 3
+# Response classes that a status does not say already.
+CLASSES_TO_NAME = (*COMPARED, "too small", "uncertain")
 
 
 class ReportSection(Protocol):
@@ -198,6 +202,7 @@ class TracksSection:
             "rows": rows,
             "studies": followed,
             "loose": [(study, lesion, _region_text(lesion)) for study, lesion in loose],
+            "classes": CLASSES_TO_NAME,
             "has_regions": any(lesion.region.name for lesion in lesions.values()),
             "wide": len(followed) > STUDIES_UPRIGHT,
         }
@@ -295,6 +300,7 @@ REPORT_SECTIONS: tuple[ReportSection, ...] = (
     ResponseSection(),
     ProjectionSection(),
     TotalsSection(),
+    LesionResponseSection(),
     TracksSection(),
     TechniqueSection(),
     WarningsSection(),

@@ -49,7 +49,13 @@ def percent(change: float | None) -> str:
 
 def typeset(text: str) -> str:
     """A line of plain text with real arrows and minus signs, and units kept with their numbers."""
-    for plain, typographic in ((" -> ", " \N{RIGHTWARDS ARROW} "), ("(-", f"({MINUS}"), (" %", "\N{NO-BREAK SPACE}%")):
+    marks = {
+        " -> ": " \N{RIGHTWARDS ARROW} ",
+        "(-": f"({MINUS}",
+        " %": "\N{NO-BREAK SPACE}%",
+        " x ": " \N{MULTIPLICATION SIGN}",
+    }
+    for plain, typographic in marks.items():
         text = text.replace(plain, typographic)
     return text
 

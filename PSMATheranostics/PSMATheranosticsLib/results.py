@@ -14,8 +14,17 @@ from PSMASegmentLib.lesion_regions import REGIONS
 from PSMASegmentLib.measure import Measures, Totals, totals
 
 from . import __version__
+from .lesion_results import SETTING, Followed, lesion_responses, limits_of, not_compared
 from .new_lesions import Ancestry
-from .records import LesionRecord, LinkRecord, RegistrationRecord, SegmentationRecord, StudyRecord, TrackRecord
+from .records import (
+    LesionRecord,
+    LinkRecord,
+    RegistrationRecord,
+    SegmentationRecord,
+    StudyRecord,
+    TrackDecisionRecord,
+    TrackRecord,
+)
 from .response_results import collect_responses
 from .result_warnings import (
     coverage_warnings,
@@ -35,6 +44,7 @@ from .results_model import (
 )
 from .suv_norms import norms
 from .track_results import percent_change, track_results
+from .treatments import find_treatments
 
 if TYPE_CHECKING:
     from .case_store import CaseStore
@@ -78,7 +88,12 @@ def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
         study_results = _study_results(case, read)
         registrations = tuple(_registration_result(stored) for stored in case.registrations())
         responses = collect_responses(study_results, case.responses(), criterion)
-        tracks = track_results(read.tracks, [s.study_id for s in studies], read.baseline.study_id, read.measures())
+        decisions = case.track_decisions()
+        limits = limits_of(case.setting(SETTING), case.folder)
+        by_lesion = lesion_responses(_followed(read, study_results, decisions), limits)
+        tracks = track_results(
+            read.tracks, [s.study_id for s in studies], read.baseline.study_id, read.measures(), by_lesion, decisions
+        )
         return Results(
             software=SOFTWARE,
             version=__version__,
@@ -94,10 +109,24 @@ def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
                 *registration_warnings(registrations),
                 *tracking_warnings(study_results),
                 *coverage_warnings(tracks, study_results),
+                *not_compared(study_results),
                 *responses.warnings,
                 *decision_warnings(case.orphaned_decisions()),
             ),
+            responses_by_lesion=by_lesion,
+            response_limits=limits,
+            treatments=find_treatments(study_results),
         )
+
+
+def _followed(read: _Case, studies: Sequence[StudyResult], decisions: Sequence[TrackDecisionRecord]) -> Followed:
+    """What the responses of the lesions are made from."""
+    confirmed = {
+        (decision.track, decision.at_study_id)
+        for decision in decisions
+        if decision.status == "confirmed" and decision.track is not None and decision.at_study_id is not None
+    }
+    return Followed(studies, read.baseline.study_id, read.tracks, read.links, confirmed)
 
 
 def _read(case: CaseStore, studies: list[StudyRecord]) -> _Case:
@@ -259,4 +288,8 @@ def _registration_result(stored: RegistrationRecord) -> RegistrationResult:
         verdict=str(stored.record.get("verdict", "")),
         reasons=tuple(stored.record.get("reasons", ())),
         quality=dict(stored.record.get("quality", {})),
+        requested=str(stored.record.get("requested", "")),
+        seconds=stored.record.get("seconds"),
+        device=str(stored.record.get("device", "")),
+        notes=tuple(stored.record.get("notes", ())),
     )

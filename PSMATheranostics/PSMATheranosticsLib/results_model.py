@@ -10,6 +10,9 @@ from typing import Any
 
 from PSMASegmentLib.lesion_regions import Region
 from PSMASegmentLib.measure import Measures, Totals
+from PSMATrackingLib.heterogeneity import Heterogeneity
+from PSMATrackingLib.lesion_response import Burden
+from PSMATrackingLib.repeatability import DEFAULT_LIMITS, Limits
 
 from .records import NO_REGION
 from .study import Patient, Scaling
@@ -136,6 +139,15 @@ class TrackCell:
     volume_change_percent: float | None = None  # against the baseline study
     suv_max_change_percent: float | None = None
     note: str = ""
+    suv_mean: float | None = None
+    tl_psma: float | None = None
+    response: str = ""  # class against the baseline, one of ``lesion_response.CLASSES``; "" where there is none
+    ratios: dict[str, float | None] = field(default_factory=dict)  # against the baseline, by ``repeatability.METRICS``
+    response_to_previous: str = ""  # class against the previous study of its kind
+    ratios_to_previous: dict[str, float | None] = field(default_factory=dict)
+    decision: str = ""  # what a reader said about the track here: "confirmed", "new", "gone" or "not imaged"
+    decided_by: str = ""
+    comment: str = ""  # that went with the decision
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,7 @@ class TrackResult:
     tracking_uid: str
     parents: tuple[str, ...]
     cells: tuple[TrackCell, ...]
+    comments: tuple[str, ...] = ()  # of readers, on the track as such
 
 
 @dataclass(frozen=True)
@@ -159,6 +172,57 @@ class RegistrationResult:
     verdict: str  # "good", "doubtful", "poor"
     reasons: tuple[str, ...]
     quality: dict[str, float]
+    requested: str = ""  # the method that was asked for, such as "auto"
+    seconds: float | None = None
+    device: str = ""  # "CPU", or the name of the GPU
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LesionChangeResult:
+    """What became of one track between two studies; see ``PSMATrackingLib.lesion_response.LesionChange``."""
+
+    track: str
+    group: tuple[str, ...]  # tracks that are compared together, this one included
+    standing: str  # the one of them that counts as a lesion
+    class_: str  # one of ``lesion_response.CLASSES``
+    before: Burden | None  # the lesions of the group at the earlier study
+    after: Burden | None
+    ratios: dict[str, float | None]  # after / before, by ``repeatability.METRICS``
+    beyond: dict[str, int]  # -1, 0, 1: below, within or above the limits
+    reason: str
+    confidence: float | None  # the least of the links it rests on; 1 for those that a reader decided on
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts as a lesion: of a group only one track does."""
+        return self.track == self.standing
+
+
+@dataclass(frozen=True)
+class LesionResponse:
+    """What became of every lesion from one study to a later one of the same kind."""
+
+    earlier_id: int
+    later_id: int
+    against: tuple[str, ...]  # what the earlier study is to the later one: "baseline", "previous" or both
+    changes: tuple[LesionChangeResult, ...]  # by track
+    heterogeneity: Heterogeneity
+    worst_track: str  # the lesion with the highest ratio; "" without one
+    notes: tuple[str, ...]  # what limits the comparison
+
+    def of(self, track: str) -> LesionChangeResult | None:
+        """What became of the track with that label; None where it is not on either study."""
+        return next((change for change in self.changes if change.track == track), None)
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """Activity that was given for treatment, as far as the studies tell."""
+
+    given: datetime
+    days_since_baseline: int
+    label: str  # such as "177Lu 7.4 GBq"
 
 
 @dataclass(frozen=True)
@@ -208,6 +272,9 @@ class Results:
     responses: tuple[ResponseResult, ...]
     warnings: tuple[ResultWarning, ...]
     schema: str = field(default=SCHEMA)
+    responses_by_lesion: tuple[LesionResponse, ...] = ()  # by later study; that to the baseline first
+    response_limits: Limits = DEFAULT_LIMITS
+    treatments: tuple[Treatment, ...] = ()  # by time
 
     def study(self, study_id: int) -> StudyResult:
         """The study with ``study_id``; ``KeyError`` where there is none."""
@@ -215,6 +282,14 @@ class Results:
             if study.study_id == study_id:
                 return study
         raise KeyError(f"no study {study_id} in these results")
+
+    def lesion_response(self, later_id: int, against: str = "baseline") -> LesionResponse | None:
+        """What became of the lesions up to study ``later_id``; None where there is no such comparison.
+
+        ``against``: "baseline", or "previous" for the study of its kind before it.
+        """
+        found = (one for one in self.responses_by_lesion if one.later_id == later_id and against in one.against)
+        return next(found, None)
 
     @property
     def synthetic(self) -> bool:
@@ -230,7 +305,7 @@ class Results:
 def plain_value(value: Any) -> Any:
     """``value`` made of what JSON knows; a number that is infinite or not a number becomes None."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain_value(getattr(value, item.name)) for item in fields(value)}
+        return {item.name.rstrip("_"): plain_value(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -1,4 +1,4 @@
-"""results.json and lesions.csv."""
+"""results.json, lesions.csv and lesion_response.csv."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from dataclasses import replace
 import pytest
 from example_case import NEW, PATIENT, A, B, Visit, make_case
 from PSMASegmentLib.lesion_regions import Region
-from PSMATheranosticsLib.outputs import LESION_COLUMNS, write_lesions_csv, write_results_json
+from PSMATheranosticsLib.outputs import (
+    LESION_COLUMNS,
+    RESPONSE_COLUMNS,
+    write_lesions_csv,
+    write_response_csv,
+    write_results_json,
+)
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.results_model import Results
 from PSMATheranosticsLib.whole_file import write_whole
@@ -129,7 +135,8 @@ def test_region_and_review_stand_in_new_columns_after_those_of_before(tmp_path):
     write_lesions_csv(results, tmp_path / "lesions.csv")
     rows = rows_of(tmp_path / "lesions.csv")
     columns = ["region", "region_site", "region_source", "reviewed"]
-    assert list(rows[0])[-5:] == ["linked_to", *columns]
+    added = ["response", "response_to_previous", "track_decision", "track_decision_by"]
+    assert list(rows[0])[-9:] == ["linked_to", *columns, *added]
     assert [[row[name] for name in columns] for row in rows] == [
         ["", "", "", "yes"],
         ["bone", "third lumbar vertebra", "reader", "no"],
@@ -159,3 +166,50 @@ def test_json_holds_region_review_and_totals_by_region(tmp_path):
     )
     assert list(study["by_region"]) == ["bone", "unknown"]
     assert study["by_region"]["bone"]["psma_tv_ml"] == second["measures"]["volume_ml"]
+
+
+def test_classes_stand_in_the_lesion_table_also_of_lesions_that_are_gone(results, tmp_path):
+    write_lesions_csv(results, tmp_path / "lesions.csv")
+    rows = rows_of(tmp_path / "lesions.csv")
+    assert [(row["track"], row["response"], row["response_to_previous"]) for row in rows[2:]] == [
+        ("L01", "stable", "stable"),
+        ("L03", "new", "new"),
+        ("L02", "resolved", "resolved"),
+    ]
+
+
+def test_the_response_table_has_a_row_for_each_comparison_and_track_without_loss(tmp_path):
+    visits = [Visit(0, [A, B]), Visit(84, [A, NEW]), Visit(168, [A, NEW])]
+    with make_case(tmp_path / "case", visits) as case:
+        case.decide_link(1, 2, 1, 1, "accepted")
+        results = collect_results(case)
+    write_response_csv(results, tmp_path / "lesion_response.csv")
+    rows = rows_of(tmp_path / "lesion_response.csv")
+    assert list(rows[0]) == list(RESPONSE_COLUMNS)
+    assert all(RESPONSE_COLUMNS.values())
+    assert [(row["later_study"], row["against"], row["track"], row["class"]) for row in rows] == [
+        ("Follow-up 1", "baseline; previous", "L01", "stable"),
+        ("Follow-up 1", "baseline; previous", "L02", "resolved"),
+        ("Follow-up 1", "baseline; previous", "L03", "new"),
+        ("Follow-up 2", "baseline", "L01", "stable"),
+        ("Follow-up 2", "baseline", "L02", "resolved"),
+        ("Follow-up 2", "baseline", "L03", "new"),
+        ("Follow-up 2", "previous", "L01", "stable"),
+        ("Follow-up 2", "previous", "L03", "stable"),
+    ]
+    first, gone, new = rows[:3]
+    change = results.responses_by_lesion[0].changes[0]
+    assert change.before is not None
+    assert float(first["tl_psma_before"]) == change.before.tl_psma
+    assert float(first["volume_ratio"]) == change.ratios["volume"] == 1.0
+    assert (first["confidence"], first["tl_psma_beyond"], first["counted"]) == ("1.0", "0", "yes")
+    assert (gone["tl_psma_ratio"], gone["volume_after_ml"], gone["lesions_before"]) == ("0.0", "", "2")
+    assert (new["tl_psma_ratio"], new["tl_psma_beyond"], new["lesions_after"]) == ("", "", "2")
+    assert (first["deciding_measure"], first["low_limit"], first["high_limit"]) == ("TL-PSMA", "0.51", "1.95")
+
+
+def test_the_response_table_of_one_study_has_only_its_header(tmp_path):
+    with make_case(tmp_path / "case", [Visit(0, [A])]) as case:
+        write_response_csv(collect_results(case), tmp_path / "lesion_response.csv")
+    assert rows_of(tmp_path / "lesion_response.csv") == []
+    assert (tmp_path / "lesion_response.csv").read_text(encoding="utf-8").startswith("patient_id,")
