@@ -1,6 +1,5 @@
-"""Follow every lesion of a case from study to study."""
+"""Follow every lesion of a case from study to study, and review what became of it."""
 
-from html import escape
 from pathlib import Path
 
 import slicer
@@ -31,8 +30,9 @@ class PSMATracking(ScriptedLoadableModule):
         parent.dependencies = ["PSMATheranostics"]
         parent.contributors = ["PSMATheranostics contributors"]
         parent.helpText = _(
-            "Matches the lesions of all studies of the open case: which go on, are new, are gone, merged or split, and "
-            "how sure that is. Click a lesion to see it then and now. Research software, not a medical device. "
+            "Follows the lesions of all studies of the open case: which go on, are new, are gone, merged or split, how "
+            "sure that is, and how each one changed. Go through what decides the response, link and unlink lesions by "
+            "clicking them; every decision can be undone. Research software, not a medical device. "
             'See the <a href="{homepage}">user guide</a>.'
         ).format(homepage=HOMEPAGE)
         parent.acknowledgementText = _("Made by the PSMATheranostics contributors.")
@@ -49,14 +49,16 @@ class PSMATrackingParameterNode:
 
 
 class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel. It asks the logic for everything and shows what it answers."""
+    """The panel. Its parts ask the logic for everything and show what it answers."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
+        self._case = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        from PSMATheranosticsMrml.later import Later
         from PSMATheranosticsMrml.run_panel import RunPanel
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/PSMATracking.ui"))
@@ -64,172 +66,225 @@ class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservatio
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = PSMATrackingLogic()
+        self._later = Later(self._showDecided)
         self._runPanel = RunPanel(self.ui, self.onRunState)
-        for method, text in self.logic.registrationChoices():
-            self.ui.registrationComboBox.addItem(text, method)
-        self._connect()
+        self._makeParts()
+        self.ui.openCaseButton.connect("clicked(bool)", lambda _: slicer.util.selectModule("PSMATheranostics"))
         self.observeScene()
 
-    def updateGUIFromParameterNode(self, caller=None, event=None):
-        box = self.ui.registrationComboBox
-        box.setCurrentIndex(max(box.findData(self._parameterNode.registration), 0))
+    def _makeParts(self) -> None:
+        from PSMATheranosticsMrml.history import HistoryButtons
+        from PSMATheranosticsMrml.limits_panel import LimitsPanel
+        from PSMATheranosticsMrml.link_panel import LinkPanel
+        from PSMATheranosticsMrml.registration_panel import RegistrationPanel
+        from PSMATheranosticsMrml.shortcuts import Shortcuts
+        from PSMATheranosticsMrml.time_points_panel import TimePointsPanel
+        from PSMATheranosticsMrml.track_panel import TrackPanel
+        from PSMATheranosticsMrml.track_plots_panel import TrackPlotsPanel
+        from PSMATheranosticsMrml.tracking_keys import helpHtml, keyActions, trackingShortcuts
 
-    def _showResults(self):
-        self._showCase()
-        self._showTracks()
-        self._updateEnabled()
+        ui, refuse = self.ui, self._runPanel.sayRefused
+        self._registration = RegistrationPanel(ui, self.logic, self._runPanel, self.trying)
+        self._views = TimePointsPanel(ui, self.logic, self._onPick, self.trying, refuse)
+        self._tracks = TrackPanel(
+            ui, self.decide, self._showTrack, self._onCell, self._onTarget, self._onPair, self._later.now
+        )
+        self._links = LinkPanel(ui, self.decide, self._tracks.target, self._onJoined, refuse)
+        self._plots = TrackPlotsPanel(ui, self._tracks.pair, self.trying)
+        self._limits = LimitsPanel(ui, self.decide, refuse)
+        self._history = HistoryButtons(ui, self.onHistory, self.trying, (self.undo, self.redo))
+        self._shortcuts = Shortcuts(keyActions(ui, self._tracks, self._links), trackingShortcuts())
+        ui.keysLabel.text = helpHtml()
+
+    def enter(self):
+        CaseWidget.enter(self)
+        self._shortcuts.install()
+
+    def exit(self):
+        self._shortcuts.uninstall()
+        self._leave()
+        CaseWidget.exit(self)
+
+    def cleanup(self):
+        self._shortcuts.uninstall()
+        self._leave()
+        CaseWidget.cleanup(self)
+
+    def onSceneStartClose(self, caller, event):
+        self._leave()
+        self._plots.clear()
+        CaseWidget.onSceneStartClose(self, caller, event)
+
+    def updateGUIFromParameterNode(self, caller=None, event=None):
+        self._registration.setParameters(self._parameterNode)
 
     # What the user does
 
-    def onRegistration(self, index):
-        self._parameterNode.registration = self.ui.registrationComboBox.itemData(index)
+    def decide(self, act, failed, then=None):
+        """Make one step of the journal and show it: the message at once, views and table when the event is over.
 
-    def onRun(self):
-        with self.trying(_("Lesions cannot be matched.")):
-            self._runPanel.start(self.logic.trackSteps(self._parameterNode.registration))
+        ``act`` makes it with the case, ``failed`` begins the message should it fail; ``then`` is called at the end.
+        """
+        from PSMATheranosticsLib.errors import InputError
 
-    def onTrack(self, *_positions):
-        """Show the links of the selected track and its lesion in the study whose column was clicked."""
-        self._showLinks()
-        track = self._track()
-        if track:
-            with slicer.util.tryWithErrorDisplay(_("The lesion cannot be shown."), waitCursor=True):
-                self.logic.showTrack(self._results, track, self._clickedStudy())
+        self._later.now()
+        with self.trying(failed, waitCursor=True):
+            try:
+                step = self.logic.step(act)
+            except InputError as error:
+                self._runPanel.sayRefused(f"{failed} {error}")
+                return
+            self._runPanel.say(step)
+            self._later.ask(then)
+
+    def _showDecided(self, then) -> None:
+        with self.trying(_("The change cannot be shown.")):
+            self.refresh()
+            if then is not None:
+                then()
+
+    def undo(self) -> str | None:
+        """Take the last step of the case back; returns its name, None where there is none."""
+        from PSMATheranosticsMrml import history
+
+        self._later.now()
+        return history.undo()
+
+    def redo(self) -> str | None:
+        """Repeat the step that was taken back last; returns its name, None where there is none."""
+        from PSMATheranosticsMrml import history
+
+        self._later.now()
+        return history.redo()
+
+    def _onPick(self, studyId: int, lesion: int) -> None:
+        """A lesion was clicked in a view: it is picked, or its row is selected."""
+        self._later.now()
+        if self._case is not None and not self._links.pick((studyId, lesion)):
+            self._tracks.select(self._case.trackOf(studyId, lesion), studyId)
+
+    def _onCell(self, track: str, studyId: int | None) -> None:
+        self._links.pickCell(track, studyId)
+
+    def _onJoined(self, lesion: tuple[int, int]) -> None:
+        """Two lesions were linked or unlinked: show the track of the later one."""
+        studyId, number = lesion
+        track = self._case.trackOf(studyId, number)
+        self._tracks.select(track, studyId)
+        self._showTrack(track, studyId)
+
+    def _onTarget(self) -> None:
+        self._links.showLinks()
+        self._updateEnabled()
+
+    def _onPair(self) -> None:
+        self._views.compare(self._tracks.pair())
+        self._plots.draw()
+
+    def _showTrack(self, track: str, studyId: int | None) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The lesion cannot be shown."), waitCursor=True):
+            self._views.jump(track, studyId)
 
     # Showing
 
-    def _connect(self) -> None:
-        ui = self.ui
-        ui.registrationComboBox.connect("activated(int)", self.onRegistration)
-        ui.trackTable.connect("currentCellChanged(int,int,int,int)", self.onTrack)
-        ui.openCaseButton.connect("clicked(bool)", lambda _checked=False: slicer.util.selectModule("PSMATheranostics"))
-        ui.runButton.connect("clicked(bool)", lambda _checked=False: self.onRun())
+    def _leave(self) -> None:
+        """Let go of the views, and link nothing any more."""
+        self._links.stop()
+        self._views.close()
+        self._later.forget()
 
-    def _showCase(self) -> None:
+    def _showResults(self):
         from PSMATheranosticsMrml.cards import patientName
 
-        if self._results is None:
-            self.ui.caseLabel.text = _("No case is open.")
-        else:
-            self.ui.caseLabel.text = patientName(self._results.patient)
-            self.ui.caseLabel.toolTip = str(session.caseFolder())
-        verdicts = [] if self._results is None else [self._verdict(each) for each in self._results.registrations]
-        self.ui.verdictLabel.text = "<br>".join(verdicts)
-        self.ui.verdictLabel.setVisible(bool(verdicts))
-
-    def _verdict(self, registration) -> str:
-        moving, fixed = self._results.study(registration.moving_id), self._results.study(registration.fixed_id)
-        text = _("{study} onto {baseline}: <b>{verdict}</b> ({method}, by {reference})").format(
-            study=escape(moving.label),
-            baseline=escape(fixed.label),
-            verdict=escape(registration.verdict),
-            method=escape(registration.method),
-            reference=escape(registration.reference),
-        )
-        reasons = "; ".join(registration.reasons)
-        return f"{text}<br><i>{escape(reasons)}</i>" if reasons and registration.verdict != "good" else text
-
-    def _showTracks(self) -> None:
-        from PSMATheranosticsMrml.cards import legend
-        from PSMATheranosticsMrml.item_table import fillTable
-        from PSMATheranosticsMrml.panel_rows import trackTable
-
-        fillTable(self.ui.trackTable, *trackTable(self._results))
-        self.ui.legendLabel.text = legend(self._results) if self._results is not None else ""
-        self._showLinks()
-
-    def _showLinks(self) -> None:
-        from PSMATheranosticsMrml.item_table import fillTable
-        from PSMATheranosticsMrml.panel_rows import linkTable
-
-        fillTable(self.ui.linkTable, *linkTable(self._results, self._track()))
+        self._case = self.logic.trackingCase(self._results) if self._results is not None else None
+        isOpen = self._results is not None
+        self.ui.caseLabel.text = patientName(self._results.patient) if isOpen else _("No case is open.")
+        self.ui.caseLabel.toolTip = str(session.caseFolder()) if isOpen else ""
+        self._registration.show(self._results)
+        self._views.show(self._results)
+        for part in (self._tracks, self._links):
+            part.show(self._case)
+        for part in (self._plots, self._limits):
+            part.show(self._results)
+        self._updateEnabled()
 
     def _updateEnabled(self) -> None:
-        studies = self._results.studies if self._results is not None else ()
-        # A SPECT without lesions is no hindrance: none are looked for there, and it is left out.
-        missing = [study.label for study in studies if study.segmentation is None and study.modality == "PET"]
-        ui = self.ui
-        ui.runButton.enabled = bool(studies) and not missing and not self._runPanel.isRunning
-        if not studies:
-            ui.runButton.toolTip = _("Open a case with studies first.")
-        elif missing:
-            ui.runButton.toolTip = _("Find the lesions of {studies} first.").format(studies=", ".join(missing))
-        else:
-            ui.runButton.toolTip = _("Register the studies and match their lesions.")
-
-    def _track(self) -> str:
-        from PSMATheranosticsMrml.item_table import selectedKey
-
-        return selectedKey(self.ui.trackTable)
-
-    def _clickedStudy(self) -> int | None:
-        """Study of the current column, None for the columns beside the studies."""
-        column = self.ui.trackTable.currentColumn() - 1
-        studies = self._results.studies
-        return studies[column].study_id if 0 <= column < len(studies) else None
+        isIdle = not self._runPanel.isRunning
+        for part in (self._registration, self._views, self._tracks, self._links, self._limits):
+            part.update(isIdle)
+        self._history.update(enabled=self._results is not None and isIdle)
 
 
 class PSMATrackingLogic(ScriptedLoadableModuleLogic, CaseLogic):
-    """Lesions of the open case over time, from the panel or from a script."""
+    """Lesions of the open case over time, from the panel or from a script.
+
+    Usage in Slicer's Python console, with a followed case open:
+        logic = slicer.util.getModuleLogic("PSMATracking")
+        for response in logic.results().responses_by_lesion:
+            print([(change.track, change.class_) for change in response.changes])
+    """
 
     def getParameterNode(self):
         return PSMATrackingParameterNode(super().getParameterNode())
 
-    def registrationChoices(self) -> list[tuple[str, str]]:
-        """Registration methods with what they do."""
-        return [
-            ("auto", _("Automatic")),
-            ("rigid", _("Rigid")),
-            ("identity", _("None: keep scanner positions")),
-        ]
+    def registrationChoices(self) -> list[tuple[str, str, str]]:
+        """Registration methods, what they do, and why one cannot be used here ("" where it can)."""
+        from PSMATrackingLib.registration import REGISTRATION_METHODS
 
-    def trackSteps(self, registration: str) -> list[list[str]]:
-        """The command that registers the studies and matches all lesions."""
-        return [["track", str(session.requireCase()), "--registration", registration]]
+        texts = {
+            "rigid": _("Rigid"),
+            "lattice": _("Deformable"),
+            "greedy": _("Deformable, with greedy"),
+            "demons": _("Deformable, with demons"),
+            "landmarks": _("Landmarks that I placed"),
+            "given": _("A transform in the scene"),
+            "identity": _("None: keep scanner positions"),
+        }
+        known = [(name, texts.get(name, name), method.available()) for name, method in REGISTRATION_METHODS.items()]
+        order = list(texts)
+        known.sort(key=lambda each: order.index(each[0]) if each[0] in order else len(order))
+        return [("auto", _("Automatic"), ""), *known]
 
-    def showTrack(self, results, track: str, studyId: int | None = None) -> None:
-        """Show a lesion then and now: the baseline beside ``studyId``, or beside the last study that has the lesion.
+    def trackSteps(self, registration: str, options: list[str] | None = None) -> list[list[str]]:
+        """The command that registers the studies and follows all lesions; ``options`` name files that it needs."""
+        return [["track", str(session.requireCase()), "--registration", registration, *(options or [])]]
 
-        Where the track has no lesion in a study, the views go to the place of its lesion at baseline.
+    def updateSteps(self) -> list[list[str]]:
+        """The command that links the lesions as they are now, with the registrations that there are."""
+        return [["track", str(session.requireCase()), "--update"]]
+
+    def trackingCase(self, results):
+        """The open case with what readers decided about its tracks.
+
+        Raises:
+            CaseError: the case cannot be read.
         """
-        from PSMATheranosticsMrml import views
+        from PSMATheranosticsMrml.tracking_case import TrackingCase
 
-        cells = {cell.study_id: cell for found in results.tracks if found.label == track for cell in found.cells}
-        seen = [each for each, cell in cells.items() if cell.lesion is not None]
-        later = self._laterStudy(results, studyId, seen)
-        shown = [results.baseline_id, later]
-        if not all(views.isShown(self.scene(), each) for each in shown):
-            if later == results.baseline_id:
-                self.showStudy(later, results=results)
-            else:
-                self.compareStudies(results.baseline_id, later, results=results)
-        for each in dict.fromkeys(shown):
-            point = self._pointOfTrack(results, cells, each)
-            if point is not None:
-                views.jumpToPoint(self.scene(), each, point)
+        return TrackingCase.read(results)
 
-    def _laterStudy(self, results, studyId: int | None, seen: list[int]) -> int:
-        followUps = [study.study_id for study in results.studies if study.study_id != results.baseline_id]
-        if studyId in followUps:
-            return studyId
-        return next((each for each in reversed(followUps) if each in seen), (followUps or [results.baseline_id])[-1])
+    def step(self, act) -> str:
+        """Let ``act`` change the case, which it gets open for writing; returns the name of the step that it made.
 
-    def _pointOfTrack(self, results, cells, studyId: int) -> tuple[float, float, float] | None:
-        """Hottest point (LPS mm) of a track in a study, else the place of its baseline lesion there, else None."""
-        point = self._hottest(results, studyId, cells)
-        if point is not None:
-            return point
-        atBaseline = self._hottest(results, results.baseline_id, cells)
+        Raises:
+            InputError: it was asked for what cannot be.
+            CaseError: the case is damaged, or another program is writing to it.
+        """
+        with session.openStore(write=True) as case:
+            act(case)
+            done = [entry.action for entry in case.journal() if not entry.undone]
+        return done[-1] if done else ""
+
+    def makeTransformNodes(self, results) -> list[str]:
+        """Put the registrations of a case into the scene as transform nodes; returns the names of the nodes."""
+        from PSMATheranosticsMrml.transform_nodes import transformNode
+
+        nodes = []
         with session.openStore() as case:
-            registration = case.registration(results.baseline_id, studyId)
-        if atBaseline is None or registration is None:
-            return None
-        return registration.transform.TransformPoint(atBaseline)
-
-    def _hottest(self, results, studyId: int, cells) -> tuple[float, float, float] | None:
-        cell = cells.get(studyId)
-        lesions = results.study(studyId).lesions if cell is not None else ()
-        return next((each.measures.hottest_mm for each in lesions if each.lesion == cell.lesion), None)
+            for each in results.registrations:
+                self.loadStudies([each.fixed_id, each.moving_id], results)
+                nodes.append(transformNode(case, self.scene(), each.fixed_id, each.moving_id))
+        return [node.GetName() for node in nodes if node is not None]
 
 
 class PSMATrackingTest(ScriptedLoadableModuleTest):
@@ -239,7 +294,7 @@ class PSMATrackingTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        """Check the tracks of a small synthetic case: one lesion goes on, one is gone, one is new."""
+        """Check the tracks of a small synthetic case, and go through the review of them."""
         import tempfile
 
         from PSMATheranosticsMrml.self_test_case import makeCase
@@ -250,15 +305,34 @@ class PSMATrackingTest(ScriptedLoadableModuleTest):
             makeCase(Path(folder) / "case")
             session.setCaseFolder(Path(folder) / "case")
             self.checkTracks()
+            self.checkReview()
             session.setCaseFolder(None)
         self.delayDisplay("Test passed")
 
     def checkTracks(self):
+        """One lesion goes on, one is gone, one is new, and the queue has them in order of weight."""
         logic = PSMATrackingLogic()
         results = logic.results()
-        followUp = results.studies[1].study_id
         statuses = sorted(track.cells[1].status for track in results.tracks)
         assert statuses == ["gone", "new", "persistent"], statuses
-        for track in results.tracks:
-            logic.showTrack(results, track.label, followUp)
-        assert logic.scene().loadedStudies() == sorted(study.study_id for study in results.studies)
+        queue = logic.trackingCase(results).queue
+        assert [(each.kind, each.decided) for each in queue] == [("new", False), ("gone", False)], queue
+
+    def checkReview(self):
+        """Link what is gone with what is new, take it back, and accept what was proposed."""
+        from PSMATheranosticsLib.pipeline_tracking import accept_track, link_lesions
+        from PSMATheranosticsMrml import history
+
+        logic = PSMATrackingLogic()
+        before = logic.results()
+        baseline, followUp = (study.study_id for study in before.studies)
+        tracks = {track.cells[1].status: track for track in before.tracks}
+        gone, new = tracks["gone"], tracks["new"]
+        ends = (baseline, gone.cells[0].lesion), (followUp, new.cells[1].lesion)
+        step = logic.step(lambda case: link_lesions(case, *ends))
+        assert step and [track.cells[1].status for track in logic.results().tracks] == ["persistent"] * 2
+        assert history.undo() == step
+        assert logic.results().tracks == before.tracks
+        logic.step(lambda case: accept_track(case, new.label, followUp))
+        decided = {each.kind: each.decided for each in logic.trackingCase(logic.results()).queue}
+        assert decided == {"new": True, "gone": False}, decided

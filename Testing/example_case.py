@@ -54,6 +54,7 @@ class Visit:
     settings: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)
     warnings: Sequence[str] = ()
     orientation: str = "LPS"
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the whole image in LPS, as on a table moved otherwise
 
 
 def images_of(visit: Visit) -> tuple[sitk.Image, sitk.Image]:
@@ -69,7 +70,7 @@ def images_of(visit: Visit) -> tuple[sitk.Image, sitk.Image]:
     for array in (suv, labels):
         image = sitk.GetImageFromArray(array)
         image.SetSpacing([SPACING_MM] * 3)
-        image.SetOrigin(ORIGIN_MM)
+        image.SetOrigin([start + moved for start, moved in zip(ORIGIN_MM, visit.shift_mm, strict=True)])
         images.append(sitk.DICOMOrient(image, visit.orientation))
     return images[0], images[1]
 

@@ -94,9 +94,9 @@ def prepare_segment(widget: Any) -> None:
 
 def prepare_tracking(widget: Any) -> None:
     """The third lesion, then and at the last follow-up."""
-    from panel_case import select
+    from tracking_panel import choose_cell
 
-    select(widget.ui.trackTable, "L03", column=len(widget._results.studies))
+    choose_cell(widget, "L03", widget._results.studies[-1].study_id)
 
 
 def take(

@@ -67,19 +67,6 @@ def studyFacts(study: StudyResult) -> str:
     return "<br>".join(lines)
 
 
-def legend(results: Results) -> str:
-    """The statuses that occur in a case, each with its color."""
-    from PSMATheranosticsLib.status_colors import STATUSES, status_hex
-
-    found = {cell.status for track in results.tracks for cell in track.cells}
-    entries = (
-        f"<span style='color:{status_hex(each)}'>&#9632;</span>&nbsp;{each.replace(' ', '&nbsp;')}"
-        for each in STATUSES
-        if each in found
-    )
-    return " &nbsp; ".join(entries)
-
-
 def totalsLine(study: StudyResult) -> str:
     """The totals of one study in one line."""
     totals = study.totals

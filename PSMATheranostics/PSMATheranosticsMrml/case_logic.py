@@ -60,7 +60,7 @@ class CaseLogic:
     ) -> None:
         """Load two studies where needed and show them side by side."""
         self.loadStudies([earlierId, laterId], results)
-        views.compareStudies(self.scene(), earlierId, laterId, mode)
+        views.compareStudies(self.scene(), [earlierId, laterId], mode)
 
     def updateScene(self, results: Results) -> None:
         """Let the lesions that are in the scene look as the case says now."""

@@ -35,6 +35,11 @@ class CaseScene:
     def __init__(self, folder: Path) -> None:
         self._case = str(folder)
 
+    @property
+    def case(self) -> str:
+        """What the attribute ``CASE`` of its nodes says."""
+        return self._case
+
     def node(self, studyId: int, role: str) -> slicer.vtkMRMLNode | None:
         """The node of one study in one role (``PET``, ``CT``, ``OVERLAY``, ``LESIONS``), None where not loaded."""
         wanted = {CASE: self._case, STUDY: str(studyId), ROLE: role}

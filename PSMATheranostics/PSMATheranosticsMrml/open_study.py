@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +12,10 @@ import vtk
 from slicer.i18n import tr as _
 
 from .case_scene import LESIONS, PET, CaseScene
+from .projection_line import hottestVoxel, voxelsAlong
 from .shown_lesions import ShownLesions
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import SimpleITK as sitk
     from PSMASegmentLib.clicks.click import Index, Labels
     from PSMASegmentLib.clicks.study import ClickStudy
@@ -163,23 +162,8 @@ class OpenStudy:
 
     def hottestAlong(self, ras: Ras, direction: Ras) -> Ras | None:
         """Center of the hottest voxel on a line through a point, None where the line misses the image."""
-        import numpy as np
-
         pet = self._emission()
-        toIjk, toRas = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
-        pet.GetRASToIJKMatrix(toIjk)
-        pet.GetIJKToRASMatrix(toRas)
-        values = slicer.util.arrayFromVolume(pet)
-        point = np.asarray(toIjk.MultiplyPoint((*ras, 1.0))[:3])[::-1]
-        along = np.asarray(toIjk.MultiplyPoint((*direction, 0.0))[:3])[::-1]
-        line = point + _steps(values.shape, point, along)[:, None] * along
-        indices = np.rint(line).astype(int)
-        inside = np.all((indices >= 0) & (indices < values.shape), axis=1)
-        if not inside.any():
-            return None
-        indices = indices[inside]
-        z, y, x = indices[np.argmax(values[tuple(indices.T)])]
-        return toRas.MultiplyPoint((x, y, z, 1.0))[:3]
+        return hottestVoxel(pet, voxelsAlong(pet, ras, direction))
 
     def _emission(self) -> slicer.vtkMRMLScalarVolumeNode:
         """The node with the emission image. Raises RuntimeError where the user took it out of the scene."""
@@ -225,21 +209,3 @@ def _sameImages(first: StudyRecord, second: StudyRecord) -> bool:
     return all(
         getattr(first, name) == getattr(second, name) for name in ("emission_id", "scaling", "ct_id", "organs_id")
     )
-
-
-def _steps(
-    shape: Sequence[int], point: npt.NDArray[np.floating], along: npt.NDArray[np.floating]
-) -> npt.NDArray[np.floating]:
-    """Positions on a line, in units of ``along``, half a voxel apart at most, from where it enters a box to its end."""
-    import numpy as np
-
-    size = np.asarray(shape, float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ends = np.stack([(-0.5 - point) / along, (size - 0.5 - point) / along])
-    moving = along != 0
-    if not moving.any():
-        return np.zeros(1)
-    low, high = ends.min(axis=0)[moving].max(), ends.max(axis=0)[moving].min()
-    if low > high:
-        return np.zeros(0)
-    return np.linspace(low, high, max(2, int(2 * (high - low) * np.abs(along).max()) + 2))

@@ -13,7 +13,7 @@ from .tables import number, studyName
 if TYPE_CHECKING:
     from PSMATheranosticsLib.case_log import LogEntry
     from PSMATheranosticsLib.records import VersionRecord
-    from PSMATheranosticsLib.results_model import LesionResult, LinkResult, Results, StudyResult, TrackCell, TrackResult
+    from PSMATheranosticsLib.results_model import LesionResult, LinkResult, Results, StudyResult
 
 Row = tuple[str, Sequence[Cell]]
 Table = tuple[list[str], list[Row]]
@@ -39,17 +39,9 @@ def studyTable(results: Results | None, loaded: Collection[int]) -> Table:
     return headings, rows
 
 
-def trackTable(results: Results | None) -> Table:
-    """One row per track, keyed by its label: volume and status at each study, and how sure its weakest link is."""
-    if results is None:
-        return [_("Track"), _("Confidence")], []
-    headings = [_("Track"), *(studyName(study) for study in results.studies), _("Confidence")]
-    return headings, [(track.label, _trackCells(results, track)) for track in results.tracks]
-
-
 def linkTable(results: Results | None, track: str) -> Table:
-    """The links of one track: from which lesion to which, how sure and why."""
-    headings = [_("From"), _("To"), _("Kind"), _("Confidence"), _("Gap (mm)"), _("Why")]
+    """The links of one track: from which lesion to which, what a reader decided, how sure and why."""
+    headings = [_("From"), _("To"), _("Kind"), _("Status"), _("Conf."), _("Why")]
     if results is None:
         return headings, []
     rows: list[Row] = []
@@ -59,9 +51,9 @@ def linkTable(results: Results | None, track: str) -> Table:
             Cell(f"{earlier.label} #{link.earlier_lesion}"),
             Cell(f"{study.label} #{lesion.lesion}"),
             Cell(link.kind),
+            Cell(link.status),
             Cell(number(link.confidence, 2), isNumber=True),
-            Cell(number(link.gap_mm, 1), isNumber=True),
-            Cell(link.reason, toolTip=link.reason),
+            Cell(link.reason, toolTip=_("{reason}; gap {gap} mm").format(reason=link.reason, gap=f"{link.gap_mm:.1f}")),
         ]
         rows.append((f"{link.earlier_study_id}:{link.earlier_lesion}:{study.study_id}:{lesion.lesion}", cells))
     return headings, rows
@@ -108,39 +100,11 @@ def versionTable(versions: Sequence[VersionRecord], names: Mapping[str, str]) ->
     return headings, rows
 
 
-def _trackCells(results: Results, track: TrackResult) -> list[Cell]:
-    cells = [Cell(track.label, toolTip=_parents(track))]
-    for found in track.cells:
-        color = statusColor(found.status) if found.status else None
-        cells.append(Cell(_trackText(found), toolTip=_trackTip(found), color=color))
-    confidences = [link.confidence for _study, _lesion, link in _linksOfTrack(results, track.label)]
-    cells.append(Cell(number(min(confidences), 2) if confidences else "", isNumber=True))
-    return cells
-
-
-def _trackText(cell: TrackCell) -> str:
-    """Volume, and the status where the column and the color alone would not say it."""
-    volume = f"{number(cell.volume_ml, 1)} mL" if cell.volume_ml is not None else ""
-    status = "" if cell.status in ("baseline", "persistent") else cell.status
-    return f"{volume} {status}".strip()
-
-
-def _trackTip(cell: TrackCell) -> str:
-    from PSMATheranosticsLib.status_colors import STATUS_MEANINGS
-
-    meaning = f"{cell.status}: {STATUS_MEANINGS[cell.status]}" if cell.status else ""
-    return ". ".join(part for part in (meaning, cell.note) if part)
-
-
 def statusColor(status: str) -> tuple[float, float, float]:
     """Color of a lesion in tables and views; before lesions were followed, the color of the baseline."""
     from PSMATheranosticsLib.status_colors import STATUS_COLORS
 
     return STATUS_COLORS[status or "baseline"]
-
-
-def _parents(track: TrackResult) -> str:
-    return _("From {tracks}").format(tracks=", ".join(track.parents)) if track.parents else ""
 
 
 def _linksOfTrack(results: Results, track: str) -> list[tuple[StudyResult, LesionResult, LinkResult]]:

@@ -19,7 +19,8 @@ FOLLOW_UP_BALLS = (((8, 10, 10), 7.0, 8.0), ((24, 24, 24), 8.0, 10.0))
 
 def makeCase(folder: Path, followed: bool = True) -> None:
     """Write the case: the first ball shrinks, the second goes, a third appears. ``followed``: segmented and matched."""
-    from PSMATheranosticsLib.pipeline import import_studies, open_or_create, segment_study, track_lesions
+    from PSMATheranosticsLib.pipeline import import_studies, open_or_create, segment_study
+    from PSMATheranosticsLib.pipeline_tracking import track_lesions
 
     studies = [_study(datetime(2026, 1, 10), BASELINE_BALLS), _study(datetime(2026, 4, 10), FOLLOW_UP_BALLS)]
     with open_or_create(folder, studies) as case:

@@ -8,7 +8,7 @@ S V W X, digits and arrows. Ctrl+Z and Ctrl+Y undo and redo in the Segment Edito
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -72,8 +72,13 @@ def keyText(key: str) -> str:
 
 
 def helpHtml() -> str:
-    """The keys and clicks as a table for a label."""
-    rows = [*_mouse(), *((keyText(each.keys[0]), each.text) for each in shortcutTable())]
+    """The keys and clicks of PSMA Segment as a table for a label."""
+    return helpTable(_mouse(), shortcutTable())
+
+
+def helpTable(mouse: Sequence[tuple[str, str]], table: Sequence[Shortcut]) -> str:
+    """What the mouse and the keys of a panel do, as a table for a label."""
+    rows = [*mouse, *((keyText(each.keys[0]), each.text) for each in table)]
     cells = "".join(
         f"<tr><td style='padding-right: 12px'><b>{escape(key)}</b></td><td>{escape(text)}</td></tr>"
         for key, text in rows
@@ -82,7 +87,7 @@ def helpHtml() -> str:
 
 
 class Shortcuts:
-    """The keys of ``shortcutTable`` for which ``actions`` has something to do.
+    """The keys of ``table``, by default ``shortcutTable``, for which ``actions`` has something to do.
 
     Usage:
         shortcuts = Shortcuts({"accept": self.onAccept, "undo": self.onUndo})
@@ -90,8 +95,9 @@ class Shortcuts:
         shortcuts.uninstall()  # in exit and cleanup
     """
 
-    def __init__(self, actions: Mapping[str, Callable[[], object]]) -> None:
-        known = {each.action for each in shortcutTable()}
+    def __init__(self, actions: Mapping[str, Callable[[], object]], table: Sequence[Shortcut] | None = None) -> None:
+        self._table = shortcutTable() if table is None else table
+        known = {each.action for each in self._table}
         if set(actions) - known:
             raise ValueError(f"There are no keys for {', '.join(sorted(set(actions) - known))}.")
         self._actions = dict(actions)
@@ -106,7 +112,7 @@ class Shortcuts:
         """Let the keys work in the main window, if there is one."""
         if self._installed or slicer.util.mainWindow() is None:
             return
-        for each in shortcutTable():
+        for each in self._table:
             if each.action in self._actions:
                 self._installed += [self._newShortcut(key, each) for key in each.keys]
         slicer.app.connect("focusChanged(QWidget*,QWidget*)", self._onFocus)

@@ -97,9 +97,50 @@ def imageFromArray(array: np.ndarray, ijkToRas: vtk.vtkMatrix4x4) -> sitk.Image:
     return image
 
 
+def lpsFromRas(point: tuple[float, float, float]) -> tuple[float, float, float]:
+    """A point of MRML as a point of the Libs (millimetres)."""
+    return -point[0], -point[1], point[2]
+
+
 def rasFromLps(point: tuple[float, float, float]) -> tuple[float, float, float]:
     """A point of the Libs as a point of MRML (millimetres)."""
     return -point[0], -point[1], point[2]
+
+
+def matrixFromTransform(transform: sitk.Transform) -> vtk.vtkMatrix4x4:
+    """Matrix of RAS points (mm) for a linear transform of LPS points."""
+    origin = rasFromLps(transform.TransformPoint((0.0, 0.0, 0.0)))
+    matrix = vtk.vtkMatrix4x4()
+    for column in range(3):
+        axis = tuple(float(row == column) for row in range(3))
+        moved = rasFromLps(transform.TransformPoint(rasFromLps(axis)))
+        for row in range(3):
+            matrix.SetElement(row, column, moved[row] - origin[row])
+    for row in range(3):
+        matrix.SetElement(row, 3, origin[row])
+    return matrix
+
+
+def transformFromField(field: sitk.Image) -> slicer.vtkOrientedGridTransform:
+    """Transform of RAS points (mm) for a displacement field: vectors in LPS mm on a grid in LPS."""
+    import numpy as np
+    import SimpleITK as sitk
+    from vtk.util.numpy_support import numpy_to_vtk
+
+    toRas = ijkToRasMatrix(field)
+    vectors = sitk.GetArrayFromImage(field).astype(np.float32) * np.array([-1.0, -1.0, 1.0], np.float32)
+    grid, directions = vtk.vtkImageData(), vtk.vtkMatrix4x4()
+    grid.SetDimensions(field.GetSize())
+    grid.SetSpacing(field.GetSpacing())
+    grid.SetOrigin([toRas.GetElement(row, 3) for row in range(3)])
+    grid.GetPointData().SetScalars(numpy_to_vtk(vectors.reshape(-1, 3), deep=True))
+    for column, spacing in enumerate(field.GetSpacing()):
+        for row in range(3):
+            directions.SetElement(row, column, toRas.GetElement(row, column) / spacing)
+    transform = slicer.vtkOrientedGridTransform()
+    transform.SetGridDirectionMatrix(directions)
+    transform.SetDisplacementGridData(grid)
+    return transform
 
 
 def volumeFromImage(image: sitk.Image, name: str) -> slicer.vtkMRMLScalarVolumeNode:

@@ -276,6 +276,10 @@ def test_the_commands_are_ones_that_psma_knows(logic, load_module, tmp_path):
         *logic.reportSteps(),
         *load_module("PSMASegment").PSMASegmentLogic().segmentSteps(1, "suv3", 3.0),
         *load_module("PSMATracking").PSMATrackingLogic().trackSteps("auto"),
+        *load_module("PSMATracking")
+        .PSMATrackingLogic()
+        .trackSteps("landmarks", ["--landmarks", "a.csv", "--study", "2"]),
+        *load_module("PSMATracking").PSMATrackingLogic().updateSteps(),
     ]
     for command, *rest in steps:
         assert command_line._parser().parse_args([command, "--json", *rest]).json
@@ -284,7 +288,7 @@ def test_the_commands_are_ones_that_psma_knows(logic, load_module, tmp_path):
 def test_registration_choices_are_the_methods_of_the_library(load_module):
     from PSMATrackingLib.registration import REGISTRATION_METHODS
 
-    offered = {name for name, _text in load_module("PSMATracking").PSMATrackingLogic().registrationChoices()}
+    offered = {name for name, _text, _why in load_module("PSMATracking").PSMATrackingLogic().registrationChoices()}
     assert offered == {"auto", *REGISTRATION_METHODS}
 
 

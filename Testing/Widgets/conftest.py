@@ -2,7 +2,8 @@
 
 Fixtures: `host` (the package slicer_host, started), `load_module("PSMASegment")`, `make_widget("PSMASegment")` (panel
 after `setup`; unloaded, and the scene emptied, after the test), `made_case` and `case_folder` (the case of the
-self-tests, and a copy that a test may change) and `heartbeat` (longest gap of the event loop).
+self-tests, and a copy that a test may change), `tracked_case` (three visits, followed) and `heartbeat` (longest gap of
+the event loop).
 """
 
 from __future__ import annotations
@@ -88,6 +89,19 @@ def made_case(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def case_folder(made_case: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made_case, tmp_path / "case"))
+
+
+@pytest.fixture(scope="session")
+def made_tracked_case(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tracking_panel import make_tracked_case
+
+    return make_tracked_case(tmp_path_factory.mktemp("tracked"))
+
+
+@pytest.fixture
+def tracked_case(made_tracked_case: Path, tmp_path: Path) -> Path:
+    """A copy of a followed case of three visits with findings of every kind, see `tracking_panel`."""
+    return Path(shutil.copytree(made_tracked_case, tmp_path / "tracked"))
 
 
 @pytest.fixture

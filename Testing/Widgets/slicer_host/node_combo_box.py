@@ -143,9 +143,8 @@ class NodeComboBox:
 
     def _refill(self) -> None:
         current, scene = self.currentNode(), self._sim_scene
-        nodes = [scene.GetNthNode(i) for i in range(scene.GetNumberOfNodes())] if scene is not None else []
         listed: list[Any] = [None] if self.noneEnabled else []
-        listed += [node for node in nodes if self._lists(node)]
+        listed += [node for node in self._candidates(scene) if self._lists(node)]
         self._sim_filling = True
         self._sim_nodes = listed
         self._sim_box.clear()
@@ -157,6 +156,16 @@ class NodeComboBox:
             if node is not None:
                 self._sim_names.observe(node, "ModifiedEvent")
         self._announce()
+
+    def _candidates(self, scene: Any) -> list[Any]:
+        """Nodes that may be listed, in the order of the scene."""
+        if scene is None:
+            return []
+        if len(self.nodeTypes) == 1:  # the usual case, and scenes have hundreds of other nodes
+            found = scene.GetNodesByClass(self.nodeTypes[0])
+            found.UnRegister(None)
+            return [found.GetItemAsObject(i) for i in range(found.GetNumberOfItems())]
+        return [scene.GetNthNode(i) for i in range(scene.GetNumberOfNodes())]
 
     def _update_names(self) -> None:
         for index, node in enumerate(self._sim_nodes):

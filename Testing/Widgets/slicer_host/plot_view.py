@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -11,8 +12,11 @@ from .pythonqt import hide_python_class
 from .stand_in import build, simulates
 
 
-def series_points(series: Any) -> list[tuple[float, float]]:
-    """Points of a plot series from its table; the row number stands for a missing x column."""
+def series_lines(series: Any) -> list[list[tuple[float, float]]]:
+    """Lines of a plot series from its table; the row number stands for a missing x column.
+
+    A row that is not a number ends a line, as in VTK's charts.
+    """
     table = series.GetTableNode()
     if table is None:
         return []
@@ -21,11 +25,15 @@ def series_points(series: Any) -> list[tuple[float, float]]:
     if y_column < 0:
         raise ValueError(f"{series.GetName()}: the table has no column {series.GetYColumnName()!r}")
     values = table.GetTable()
-    points = []
+    lines: list[list[tuple[float, float]]] = [[]]
     for row in range(table.GetNumberOfRows()):
         x = values.GetValue(row, x_column).ToDouble() if x_column >= 0 else float(row)
-        points.append((x, values.GetValue(row, y_column).ToDouble()))
-    return [(x, y) for x, y in points if x == x and y == y]
+        y = values.GetValue(row, y_column).ToDouble()
+        if x == x and y == y:
+            lines[-1].append((x, y))
+        elif lines[-1]:
+            lines.append([])
+    return [line for line in lines if line]
 
 
 @hide_python_class
@@ -55,13 +63,11 @@ class ChartCanvas(QtWidgets.QWidget):
         left, top, right, bottom = self.MARGIN
         area = QtCore.QRectF(left, top, self.width - left - right, self.height - top - bottom)
         series = [chart.GetNthPlotSeriesNode(i) for i in range(chart.GetNumberOfPlotSeriesNodes())]
-        points = [series_points(s) for s in series]
-        x_range = _range(
-            [x for line in points for x, _ in line], None if chart.GetXAxisRangeAuto() else chart.GetXAxisRange()
-        )
-        y_range = _range(
-            [y for line in points for _, y in line], None if chart.GetYAxisRangeAuto() else chart.GetYAxisRange()
-        )
+        lines = [series_lines(s) for s in series]
+        points = [point for group in lines for line in group for point in line]
+        x_range = _range([x for x, _ in points], None if chart.GetXAxisRangeAuto() else chart.GetXAxisRange())
+        y_range = _range([y for _, y in points], None if chart.GetYAxisRangeAuto() else chart.GetYAxisRange())
+        is_log = bool(chart.GetYAxisLogScale())
         center = int(QtCore.Qt.AlignmentFlag.AlignCenter)
         painter.setPen(QtCore.Qt.GlobalColor.black)
         if chart.GetTitleVisibility():
@@ -73,11 +79,12 @@ class ChartCanvas(QtWidgets.QWidget):
         painter.drawRect(area)
         for part in (0.0, 0.5, 1.0):
             y, x = area.bottom() - part * area.height(), area.left() + part * area.width()
-            y_text, x_text = (f"{low + part * (high - low):.4g}" for low, high in (y_range, x_range))
+            y_text, x_text = f"{_between(y_range, part, is_log):.4g}", f"{_between(x_range, part):.4g}"
             painter.drawText(QtCore.QRectF(0, y - 8, left - 4, 16), int(QtCore.Qt.AlignmentFlag.AlignRight), y_text)
             painter.drawText(QtCore.QRectF(x - 30, area.bottom() + 2, 60, 16), center, x_text)
-        for node, line in zip(series, points, strict=True):
-            self._draw_series(painter, node, [_place(p, x_range, y_range, area) for p in line])
+        for node, group in zip(series, lines, strict=True):
+            for line in group:
+                self._draw_series(painter, node, [_place(p, x_range, y_range, area, is_log) for p in line])
 
     @staticmethod
     def _draw_series(painter: Any, node: Any, line: list[Any]) -> None:
@@ -95,9 +102,15 @@ def _range(values: list[float], given: Any) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _place(point: tuple[float, float], x_range: Any, y_range: Any, area: Any) -> Any:
+def _between(ends: tuple[float, float], part: float, is_log: bool = False) -> float:
+    low, high = ends
+    return low * (high / low) ** part if is_log else low + part * (high - low)
+
+
+def _place(point: tuple[float, float], x_range: Any, y_range: Any, area: Any, is_log: bool) -> Any:
     x = (point[0] - x_range[0]) / (x_range[1] - x_range[0])
-    y = (point[1] - y_range[0]) / (y_range[1] - y_range[0])
+    y, low, high = (math.log(value) if is_log else value for value in (point[1], *y_range))
+    y = (y - low) / (high - low)
     return QtCore.QPointF(area.left() + x * area.width(), area.bottom() - y * area.height())
 
 

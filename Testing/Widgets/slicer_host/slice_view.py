@@ -119,10 +119,9 @@ class VTKView:
         return self._sim_paused
 
     def _renew_view(self) -> None:
-        """Make the window and its displayable managers anew, where there are any."""
+        """Make window and displayable managers anew when they are next needed: each costs some 8 MB for good."""
         if self._sim_view is not None:
             self._close_view()
-            self._rendered()
             self.scheduleRender()
 
     def _close_view(self) -> None:
