@@ -18,7 +18,7 @@ SMOOTHINGS = 4  # each twice as strong as the one before
 TELL_RESIDUAL_MM = 1.0  # a spline that misses the field by more is worth a word
 
 
-def found_from_field(field: sitk.Image, linear: sitk.Transform | None, device: str = "CPU") -> Found:
+def found_from_field(field: sitk.Image, linear: sitk.Transform | None) -> Found:
     """The result of a method from its displacement field, without folds.
 
     Where the field folds, its deviation from the linear part is smoothed until it does not, and a note says so.
@@ -27,10 +27,8 @@ def found_from_field(field: sitk.Image, linear: sitk.Transform | None, device: s
     ----------
     field : sitk.Image
         Vector image of three components: displacement in mm, LPS, from each voxel to the moving study.
-    linear : sitk.Transform, optional
+    linear : sitk.Transform or None
         The linear part where it is known.
-    device : str
-        Where the field was computed.
 
     Returns
     -------
@@ -59,7 +57,7 @@ def found_from_field(field: sitk.Image, linear: sitk.Transform | None, device: s
         notes.append("The deformation found had folds and was smoothed until it had none.")
     if residual_mm > TELL_RESIDUAL_MM:
         notes.append(f"The deformation is kept as a spline that is up to {residual_mm:.1f} mm from what was found.")
-    return Found(transform, device, notes)
+    return Found(transform, notes=notes)
 
 
 def found_before(start: sitk.Transform, deformation: sitk.Image, fixed: Prepared) -> Found:
@@ -70,10 +68,9 @@ def found_before(start: sitk.Transform, deformation: sitk.Image, fixed: Prepared
     return found_from_field(field_image(moved, grid), start if start.IsLinear() else None)
 
 
-def found_from_transform(transform: sitk.Transform, linear: sitk.Transform | None, fixed: Prepared) -> Found:
+def found_from_transform(transform: sitk.Transform, fixed: Prepared) -> Found:
     """The result for a deformable transform of any kind in the form that is kept."""
-    grid = field_grid(fixed)
-    return found_from_field(displacement_of(transform, grid), linear)
+    return found_from_field(displacement_of(transform, field_grid(fixed)), None)
 
 
 def displacement_of(transform: sitk.Transform, grid: sitk.Image) -> sitk.Image:

@@ -44,7 +44,7 @@ class Given:
         if is_kept_form(transform):
             steps = [as_affine(step) if step.IsLinear() else step for step in steps_of(transform)]
             return Found(sitk.CompositeTransform(steps[::-1]))
-        return found_from_transform(transform, None, fixed)
+        return found_from_transform(transform, fixed)
 
 
 def read_transform(path: str | PathLike[str]) -> sitk.Transform:

@@ -67,7 +67,7 @@ class Landmarks:
         total = sitk.CompositeTransform([start, rigid])
         if len(first) < DEFORMING_PAIRS:
             linear = start.IsLinear()
-            found = Found(as_affine(total)) if linear else found_from_transform(total, None, fixed)
+            found = Found(as_affine(total)) if linear else found_from_transform(total, fixed)
         else:
             rest = map_points(rigid.GetInverse(), wanted) - first
             found = found_before(total, _smooth_field(first, rest, field_grid(fixed)), fixed)
