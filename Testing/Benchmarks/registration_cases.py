@@ -188,8 +188,8 @@ def organ_map_case(maps: Sequence[Path], names: Mapping[int, str], seed: int) ->
         ]
         landmarks[kind] = (moved[0], moved[1])
     skeletal = [lesion for lesion in first.lesions if lesion.region.name == "bone" and lesion.aside_mm == 0.0]
-    centers = np.array([lesion.center_mm for lesion in skeletal]).reshape(-1, 3)
-    there = course.map_points(0, 1, centers) if len(centers) else centers
+    centers = np.array([lesion.center_mm for lesion in skeletal]).reshape(-1, 3) + _offset(first)
+    there = course.map_points_on_ct(0, 1, centers) if len(centers) else centers
     seen = _inside(second.ct, there)
     landmarks["lesion"] = (centers[seen], there[seen])
     compared = tuple(value for value, name in names.items() if value and "bladder" not in name)

@@ -79,25 +79,51 @@ def upright(labels: sitk.Image) -> sitk.Image:
 
 def build_around(image: sitk.Image, names: Mapping[int, str], rng: np.random.Generator) -> tuple[Fit, Block]:
     """The man around the organs, cropped to his skin."""
+    organs = organ_codes(image, names)
+    spots = urine_spots(rng)
+    posture = Posture(bool(rng.random() < 0.35), 120.0, spots)
+    canvas = build_man(Figure(fat_mm=float(rng.uniform(9.0, 24.0))), posture, int(rng.integers(2**31)), _CANVAS_MM)
+    fit = fit_reference_man(canvas, organs, image.GetSpacing(), image.GetOrigin())
+    x, y, z = grid_axes(image)
+    return fit, lay_block(*fit.sample(canvas, x, y, z), organs, (x, y, z), image.GetSpacing())
+
+
+def organ_codes(image: sitk.Image, names: Mapping[int, str]) -> Labels:
+    """Tissue codes (z, y, x) of an organ map, 0 where it holds no organ."""
     table = np.zeros(65536, np.uint8)
     for value, organ in organ_tissues(names).items():
         table[value] = int(organ)
-    organs = table[sitk.GetArrayViewFromImage(image)]
-    spots = tuple(
+    return np.asarray(table[sitk.GetArrayViewFromImage(image)])
+
+
+def urine_spots(rng: np.random.Generator) -> tuple[tuple[str, float], ...]:
+    """Up to three spots of urine in the ureters: side, and height as a share of the ureter."""
+    return tuple(
         (str(rng.choice(("left", "right"))), float(rng.uniform(0.1, 0.9))) for _ in range(int(rng.integers(4)))
     )
-    posture = Posture(bool(rng.random() < 0.35), 120.0, spots)
-    canvas = build_man(Figure(fat_mm=float(rng.uniform(9.0, 24.0))), posture, int(rng.integers(2**31)), _CANVAS_MM)
-    spacing: Point = image.GetSpacing()
-    origin: Point = image.GetOrigin()
-    fit = fit_reference_man(canvas, organs, spacing, origin)
-    x, y, z = (o + s * np.arange(n) for o, s, n in zip(origin, spacing, image.GetSize(), strict=True))
-    tissue, hu = fit.sample(canvas, x, y, z)
+
+
+def grid_axes(image: sitk.Image) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinates x, y, z (LPS mm) of the voxels of an image whose axes are those of the body."""
+    x, y, z = (
+        o + s * np.arange(n) for o, s, n in zip(image.GetOrigin(), image.GetSpacing(), image.GetSize(), strict=True)
+    )
+    return x, y, z
+
+
+def lay_block(
+    tissue: Labels,
+    hu: NDArray[np.int16],
+    organs: Labels,
+    axes: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    spacing: Point,
+) -> Block:
+    """The fitted reference man, cropped to his skin, with the real organs in the place of his own."""
     window = extent((tissue != int(Tissue.AIR)) | (organs != 0))
     tissue, hu, organs = tissue[window].copy(), hu[window].copy(), organs[window]
     _lay_organs(tissue, hu, organs, spacing)
-    axes = (x[window[2]], y[window[1]], z[window[0]])
-    return fit, Block(tissue, hu, window, axes, spacing)
+    x, y, z = axes
+    return Block(tissue, hu, window, (x[window[2]], y[window[1]], z[window[0]]), spacing)
 
 
 def extent(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:

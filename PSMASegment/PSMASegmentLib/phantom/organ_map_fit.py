@@ -65,10 +65,22 @@ class Fit:
 
     def to_real(self, point: Point) -> Point:
         """A point of the reference man in the real one."""
-        x, y, z = point
-        cx, cy, rx, ry, sx, sy = self._station(np.asarray([z]))
-        height = float(np.interp(z, self.heights[:, 0], self.heights[:, 1]))
-        return (float(rx[0] + (x - cx[0]) * sx[0]), float(ry[0] + (y - cy[0]) * sy[0]), height)
+        x, y, z = (float(v) for v in self.points_to_real(np.asarray([point], dtype=np.float64))[0])
+        return (x, y, z)
+
+    def points_to_real(self, points: Places) -> Places:
+        """Points (n, 3) of the reference man in the real one."""
+        x, y, z = points.T
+        cx, cy, rx, ry, sx, sy = self._station(z)
+        heights = np.interp(z, self.heights[:, 0], self.heights[:, 1])
+        return np.stack([rx + (x - cx) * sx, ry + (y - cy) * sy, heights], axis=1)
+
+    def points_to_reference(self, points: Places) -> Places:
+        """Points (n, 3) of the real man in the reference one: the exact inverse of :meth:`points_to_real`."""
+        x, y, height = points.T
+        z = np.interp(height, self.heights[:, 1], self.heights[:, 0])
+        cx, cy, rx, ry, sx, sy = self._station(z)
+        return np.stack([cx + (x - rx) / sx, cy + (y - ry) / sy, z], axis=1)
 
     def scale_at(self, z: float) -> tuple[float, float]:
         """Size of the real man against the reference man along x and y, at a height of the reference man."""
@@ -77,6 +89,24 @@ class Fit:
 
     def _station(self, z: Places) -> list[Places]:
         return [np.interp(z, self.stations[:, 0], self.stations[:, k]) for k in range(1, 7)]
+
+    def sample_smooth(self, canvas: Canvas, x: Places, y: Places, z: Places) -> tuple[Labels, NDArray[np.int16]]:
+        """As :meth:`sample`, with CT numbers interpolated between the voxels of the canvas."""
+        tissue, hu = self.sample(canvas, x, y, z)
+        heights = np.interp(z, self.heights[:, 1], self.heights[:, 0])
+        cx, cy, rx, ry, sx, sy = self._station(heights)
+        low, step = canvas.low, canvas.spacing_mm
+        for k, place in enumerate((heights - low[2]) / step):
+            if not 0.0 <= place <= len(canvas.hu) - 1.0:
+                continue
+            row = min(int(place), len(canvas.hu) - 2)
+            lines, deep = _between((cy[k] + (y - ry[k]) / sy[k] - low[1]) / step, canvas.hu.shape[1])
+            columns, across = _between((cx[k] + (x - rx[k]) / sx[k] - low[0]) / step, canvas.hu.shape[2])
+            plane = canvas.hu[row] + (place - row) * (canvas.hu[row + 1] - canvas.hu[row])
+            strips = plane[lines] + deep[:, None] * (plane[lines + 1] - plane[lines])
+            values = strips[:, columns] + across * (strips[:, columns + 1] - strips[:, columns])
+            hu[k] = np.rint(values)
+        return tissue, hu
 
     def sample(self, canvas: Canvas, x: Places, y: Places, z: Places) -> tuple[Labels, NDArray[np.int16]]:
         """Tissue and HU of a canvas without scale at real coordinates: ascending axes x, y, z in mm; arrays z, y, x."""
@@ -101,6 +131,12 @@ class Fit:
         return tissue, hu
 
 
+def _between(places: Places, count: int) -> tuple[NDArray[np.intp], Places]:
+    """Lower neighbor of each place on an axis of ``count`` voxels, and the way from it to the next (0 to 1)."""
+    lower = np.clip(np.floor(places).astype(np.intp), 0, count - 2)
+    return lower, np.clip(places - lower, 0.0, 1.0)
+
+
 def fit_reference_man(canvas: Canvas, organs: Labels, spacing: Point, origin: Point) -> Fit:
     """Fit the man on a canvas without scale to ``organs`` (tissue codes z, y, x, 0 elsewhere; LPS, mm).
 
@@ -108,20 +144,26 @@ def fit_reference_man(canvas: Canvas, organs: Labels, spacing: Point, origin: Po
     brain); places and sizes across follow lungs, upper belly, prostate and glands. Raises ValueError where the map
     holds none of these.
     """
-    step = (canvas.spacing_mm,) * 3
-    reference = _boxes(canvas.tissue, step, canvas.low, whole=True)
-    real = _boxes(organs, spacing, origin, whole=False)
-    pairs = []
-    for tissue, place in _LANDMARKS:
-        if tissue in reference and tissue in real:
-            a, b = reference[tissue][2], real[tissue][2]
-            pairs.append((a[0] + place * (a[1] - a[0]), b[0] + place * (b[1] - b[0])))
+    reference = reference_boxes(canvas)
+    real = organ_boxes(organs, spacing, origin)
+    pairs = landmark_heights(reference, real)
     if not pairs:
         raise ValueError(
             "The organ map holds no kidneys, liver, lungs, bladder or prostate within the scan: no man can be built "
             "around it. Give an organ map of the trunk."
         )
-    return Fit(_heights(np.asarray(pairs)), _stations(reference, real))
+    rows = sorted(station_rows(reference, real).values())
+    return Fit(height_pairs(np.asarray(list(pairs.values()))), np.asarray(rows))
+
+
+def landmark_heights(reference: Mapping[Tissue, Box], real: Mapping[Tissue, Box]) -> dict[Tissue, tuple[float, float]]:
+    """Height of each landmark that both men show: of the reference man, and of the real one."""
+    pairs = {}
+    for tissue, place in _LANDMARKS:
+        if tissue in reference and tissue in real:
+            a, b = reference[tissue][2], real[tissue][2]
+            pairs[tissue] = (float(a[0] + place * (a[1] - a[0])), float(b[0] + place * (b[1] - b[0])))
+    return pairs
 
 
 # Organ and the place in its extent from foot to head that is taken.
@@ -137,6 +179,16 @@ _LANDMARKS: tuple[tuple[Tissue, float], ...] = (
 
 Box = NDArray[np.float64]
 """Rows x, y, z with the lowest and the highest coordinate (mm)."""
+
+
+def reference_boxes(canvas: Canvas) -> dict[Tissue, Box]:
+    """Extent of the landmark organs of the man on a canvas without scale."""
+    return _boxes(canvas.tissue, (canvas.spacing_mm,) * 3, canvas.low, whole=True)
+
+
+def organ_boxes(organs: Labels, spacing: Point, origin: Point) -> dict[Tissue, Box]:
+    """Extent of the landmark organs of a map (tissue codes z, y, x; LPS, mm) that the scan does not cut off."""
+    return _boxes(organs, spacing, origin, whole=False)
 
 
 def _boxes(tissue: Labels, spacing: Point, origin: Point, whole: bool) -> dict[Tissue, Box]:
@@ -166,7 +218,7 @@ def _boxes(tissue: Labels, spacing: Point, origin: Point, whole: bool) -> dict[T
 _MEASURED = {int(tissue) for tissue, _ in _LANDMARKS} | {int(Tissue.SPLEEN)}
 
 
-def _heights(pairs: Places) -> Places:
+def height_pairs(pairs: Places) -> Places:
     """Pairs of heights without outliers, ascending on both sides, prolonged far beyond both ends."""
     pairs = pairs[np.argsort(pairs[:, 0])]
     if len(pairs) > 1:
@@ -188,26 +240,28 @@ def _heights(pairs: Places) -> Places:
     return np.vstack([ends[0], kept, ends[1]])
 
 
-def _stations(reference: Mapping[Tissue, Box], real: Mapping[Tissue, Box]) -> Places:
-    """Middles and sizes by height; the pelvis, which shows no bones, takes the size of the trunk."""
-    rows: list[list[float]] = []
+def station_rows(reference: Mapping[Tissue, Box], real: Mapping[Tissue, Box]) -> dict[Tissue, list[float]]:
+    """Rows of :attr:`Fit.stations` by the organ they come from (the liver stands for the upper belly).
+
+    The pelvis, which shows no bones, takes the size of the trunk.
+    """
+    rows: dict[Tissue, list[float]] = {}
     sizes: list[tuple[float, float]] = []
     for tissues in ((Tissue.LUNG,), (Tissue.LIVER, Tissue.SPLEEN, Tissue.KIDNEY)):
         if all(tissue in reference and tissue in real for tissue in tissues):
             a, b = _hull(reference, tissues), _hull(real, tissues)
             size = [float(np.clip((b[k, 1] - b[k, 0]) / (a[k, 1] - a[k, 0]), 0.8, 1.3)) for k in range(2)]
             sizes.append((size[0], size[1]))
-            rows.append(_row(a, b, (size[0], size[1])))
+            rows[tissues[0]] = _row(a, b, (size[0], size[1]))
     trunk = (float(np.mean([s[0] for s in sizes])), float(np.mean([s[1] for s in sizes]))) if sizes else (1.0, 1.0)
     for tissue, part in ((Tissue.PROSTATE, 1.0), (Tissue.PAROTID, 0.4), (Tissue.BRAIN, 0.0)):
         if tissue in reference and tissue in real:
             size = [1.0 + part * (value - 1.0) for value in trunk]
-            rows.append(_row(reference[tissue], real[tissue], (size[0], size[1])))
+            rows[tissue] = _row(reference[tissue], real[tissue], (size[0], size[1]))
     if not rows:  # heights came from one organ alone
         both = [tissue for tissue in reference if tissue in real]
-        rows.append(_row(reference[both[0]], real[both[0]], trunk))
-    rows.sort()
-    return np.asarray(rows)
+        rows[both[0]] = _row(reference[both[0]], real[both[0]], trunk)
+    return rows
 
 
 def _hull(boxes: Mapping[Tissue, Box], tissues: tuple[Tissue, ...]) -> Box:

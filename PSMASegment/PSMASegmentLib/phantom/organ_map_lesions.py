@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,11 @@ _KINDS = ("bone", "node", "prostate", "visceral")
 _KIND_SHARES = (0.45, 0.35, 0.10, 0.10)
 # Largest volume (mL) that fits a site without leaving it by far.
 _LARGEST_BY_KIND = {"rib": 6.0, "spine": 40.0, "pelvis": 100.0, "other": 60.0, "node": 40.0, "prostate": 30.0}
+_MARROW, _SIDES = ("ilium", "sacroiliac", "acetabulum", "femur"), ("left", "right")
 _BESIDE_ORGAN, _BESIDE_LESION = 0.2, 0.12  # shares of nodes beside a hot organ, and of lesions touching another
+
+_HOT = np.zeros(256, bool)
+_HOT[[int(tissue) for tissue in (*HOT_TISSUES, Tissue.KIDNEY_SINUS)]] = True
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,29 @@ class Plan:
     axes: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
     spacing: Point
     uptake: Mapping[Tissue, float]
+
+    def index(self, point: Point) -> tuple[int, int, int] | None:
+        """Voxel z, y, x of a point, None outside of the man's block."""
+        index = [round((p - axis[0]) / step) for p, axis, step in zip(point, self.axes, self.spacing, strict=True)]
+        if any(not 0 <= i < len(axis) for i, axis in zip(index, self.axes, strict=True)):
+            return None
+        return index[2], index[1], index[0]
+
+    def code_at(self, point: Point) -> Tissue | None:
+        """Tissue at a point, None outside of the man's block."""
+        index = self.index(point)
+        return None if index is None else Tissue(int(self.tissue[index]))
+
+    def hot_share(self, lesion: Planned) -> float:
+        """Part of the box around the core of a lesion that organs with high uptake fill."""
+        body = lesion.lobes[0]
+        x, y, z = body.center
+        reach = 0.8 * float(np.mean(body.radii))
+        low, high = self.index((x - reach, y - reach, z - reach)), self.index((x + reach, y + reach, z + reach))
+        if low is None or high is None:
+            return 1.0
+        part = _HOT[self.tissue[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))]]
+        return float(part.mean())
 
 
 @dataclass(frozen=True)
@@ -63,21 +90,20 @@ def plan_lesions(rng: np.random.Generator, man: Plan) -> list[Planned]:
     """
     burden = rng.choice(4, p=(0.10, 0.55, 0.25, 0.10))
     count = int(rng.integers(*((0, 1), (1, 6), (6, 21), (21, 46))[burden]))
-    sower = _Sower(rng, man)
+    sower = Sower(rng, man)
     for _ in range(count):
         sower.sow()
     return sower.lesions
 
 
-class _Sower:
+class Sower:
+    """Finds places for lesions in one man; ``lesions`` are those he has."""
+
     def __init__(self, rng: np.random.Generator, man: Plan) -> None:
         self.rng = rng
         self.man = man
         self.level = float(rng.normal(0.0, 0.7))  # of this man, in units of the spread between lesions
         self.lesions: list[Planned] = []
-        hot = np.zeros(256, bool)
-        hot[[int(t) for t in HOT_TISSUES] + [int(Tissue.KIDNEY_SINUS)]] = True
-        self._hot = hot[man.tissue]
         self._rims: dict[Tissue, NDArray[np.int64]] = {}
 
     def sow(self) -> None:
@@ -92,6 +118,28 @@ class _Sower:
                 self.lesions.append(lesion)
                 return
 
+    def sow_apart(self, others: Sequence[Planned], gap: float) -> Planned | None:
+        """A lesion at least ``gap`` mm from ``others``, which become those he has; None where there is no room."""
+        self.lesions = list(others)
+        for _ in range(_TRIES):
+            lesion = self._at_site()
+            if lesion is not None and self._is_free(lesion, gap):
+                return lesion
+        return None
+
+    def sow_marrow(self) -> None:
+        """One more lesion of marrow that is full of them: in a vertebra or the pelvis, close beside others."""
+        sites = [*list(vertebrae())[9:], "sacrum", *(f"{name} {side}" for name in _MARROW for side in _SIDES)]
+        for _ in range(_TRIES):
+            name = str(self.rng.choice(sites))
+            center = self._jittered(bone_site(name), 9.0)
+            volume = float(np.clip(self.rng.lognormal(np.log(2.0), 0.6), 0.5, 12.0))
+            radii = radii_for(volume, float(self.rng.uniform(1.0, 1.5)))
+            lesion = self._lesion(Region(BONE, name), center, 12.0, self._direction(), radii)
+            if self.man.code_at(center) in (Tissue.CORTEX, Tissue.MARROW) and self._is_free(lesion, 0.5):
+                self.lesions.append(lesion)
+                return
+
     def _at_site(self) -> Planned | None:
         kind = str(self.rng.choice(_KINDS, p=_KIND_SHARES))
         if kind == "node" and self.rng.random() < _BESIDE_ORGAN:
@@ -102,7 +150,7 @@ class _Sower:
         region, center, largest, along = place
         lesion = self._lesion(region, center, largest, along)
         most = {"visceral": 1.0, "prostate": 0.15}.get(kind, 0.05)  # a lesion displaces an organ, but for those in it
-        return lesion if self._hot_share(lesion) <= most and self._is_free(lesion, 3.0) else None
+        return lesion if self.man.hot_share(lesion) <= most and self._is_free(lesion, 3.0) else None
 
     def _touching(self, other: Planned) -> Planned | None:
         """A lesion of the same site that lies against another."""
@@ -112,8 +160,8 @@ class _Sower:
         apart = max(body.radii) + max(lesion.lobes[0].radii)
         center = tuple(float(c + 0.97 * apart * d) for c, d in zip(body.center, direction, strict=True))
         lesion = self._lesion(other.region, (center[0], center[1], center[2]), 12.0, direction, lesion.lobes[0].radii)
-        far = self._code_at(lesion.lobes[0].center)
-        outside = far in (None, Tissue.AIR) or (self._hot_share(lesion) > 0.1 and other.region.site != "liver")
+        far = self.man.code_at(lesion.lobes[0].center)
+        outside = far in (None, Tissue.AIR) or (self.man.hot_share(lesion) > 0.1 and other.region.site != "liver")
         return None if outside or not self._is_free(lesion, -3.0) else lesion
 
     def _beside_organ(self) -> Planned | None:
@@ -141,9 +189,9 @@ class _Sower:
             region, (float(center[0]), float(center[1]), float(center[2])), 10.0, (0.0, 0.0, 1.0),
             draft.lobes[0].radii, near,
         )  # fmt: skip
-        code = self._code_at(placed.lobes[0].center)
+        code = self.man.code_at(placed.lobes[0].center)
         soft = code in (Tissue.FAT, Tissue.MUSCLE, Tissue.BLOOD)
-        return placed if soft and self._hot_share(placed) < 0.1 and self._is_free(placed, 3.0) else None
+        return placed if soft and self.man.hot_share(placed) < 0.1 and self._is_free(placed, 3.0) else None
 
     def _rim(self, organ: Tissue) -> NDArray[np.int64]:
         if organ not in self._rims:
@@ -157,7 +205,7 @@ class _Sower:
             name, at, paired = NODES[int(self.rng.integers(5))]
         side = self.rng.choice((-1.0, 1.0)) if paired else 1.0
         center = self._jittered((float(side * at[0]), at[1], at[2]), 6.0)
-        if self._code_at(center) not in (Tissue.FAT, Tissue.MUSCLE, Tissue.BLOOD):
+        if self.man.code_at(center) not in (Tissue.FAT, Tissue.MUSCLE, Tissue.BLOOD):
             return None
         pelvic = name.startswith(_PELVIC_NODES)
         return (
@@ -169,7 +217,7 @@ class _Sower:
 
     def _prostate(self) -> tuple[Region, Point, float, Point] | None:
         center = self._jittered((0.0, -24.0, -14.0), 8.0)
-        if self._code_at(center) in (None, Tissue.AIR, Tissue.BLADDER, Tissue.CORTEX, Tissue.MARROW):
+        if self.man.code_at(center) in (None, Tissue.AIR, Tissue.BLADDER, Tissue.CORTEX, Tissue.MARROW):
             return None
         return Region(PROSTATE_BED, "prostate bed"), center, _LARGEST_BY_KIND["prostate"], self._direction()
 
@@ -208,7 +256,7 @@ class _Sower:
             name = name if name in ("sternum", "skull", "sacrum") else f"{name} {side}"
             at, spread = bone_site(name), 5.0
         center = self._jittered(at, spread)
-        if self._code_at(center) not in (Tissue.CORTEX, Tissue.MARROW):
+        if self.man.code_at(center) not in (Tissue.CORTEX, Tissue.MARROW):
             return None
         return Region(BONE, name), center, _LARGEST_BY_KIND[group], along
 
@@ -266,32 +314,8 @@ class _Sower:
         length = max((x * x + y * y + z * z) ** 0.5, 1e-6)
         return (x / length, y / length, z / length)
 
-    def _index(self, point: Point) -> tuple[int, int, int] | None:
-        """Voxel z, y, x of a point, None outside of the man's block."""
-        index = [
-            round((p - axis[0]) / step) for p, axis, step in zip(point, self.man.axes, self.man.spacing, strict=True)
-        ]
-        if any(not 0 <= i < len(axis) for i, axis in zip(index, self.man.axes, strict=True)):
-            return None
-        return index[2], index[1], index[0]
-
-    def _code_at(self, point: Point) -> Tissue | None:
-        index = self._index(point)
-        return None if index is None else Tissue(int(self.man.tissue[index]))
-
-    def _hot_share(self, lesion: Planned) -> float:
-        """Part of the box around the core of a lesion that organs with high uptake fill."""
-        body = lesion.lobes[0]
-        x, y, z = body.center
-        reach = 0.8 * float(np.mean(body.radii))
-        low, high = self._index((x - reach, y - reach, z - reach)), self._index((x + reach, y + reach, z + reach))
-        if low is None or high is None:
-            return 1.0
-        part = self._hot[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))]
-        return float(part.mean())
-
     def _is_free(self, lesion: Planned, gap: float) -> bool:
         """Whether the lesion lies within the scan and at least ``gap`` mm from every other."""
         body = lesion.lobes[0]
-        inside = self._code_at(body.center) not in (None, Tissue.AIR)
+        inside = self.man.code_at(body.center) not in (None, Tissue.AIR)
         return inside and all(gap_mm(body, lobe) >= gap for other in self.lesions for lobe in other.lobes)
