@@ -1,4 +1,4 @@
-"""Results of a large case are there at once."""
+"""Results of a large case cost in proportion to its lesions."""
 
 from __future__ import annotations
 
@@ -110,12 +110,24 @@ class LargeCase:
         return sitk.Image([2, 2, 2], sitk.sitkFloat32)
 
 
-def test_300_lesions_on_5_studies_take_well_below_a_second():
-    case = LargeCase()
-    start = time.process_time()
-    results = collect_results(case)  # type: ignore[arg-type]
+def _cpu_seconds(case: LargeCase) -> float:
+    """CPU seconds of the results of a case, the least of three tries: others may disturb one, none makes it faster."""
+    tries = []
+    for _ in range(3):
+        start = time.process_time()
+        collect_results(case).to_dict()  # type: ignore[arg-type]
+        tries.append(time.process_time() - start)
+    return min(tries)
+
+
+def test_ten_times_the_lesions_cost_about_ten_times_as_much():
+    few, many = LargeCase(lesions=60), LargeCase(lesions=600)
+    assert _cpu_seconds(many) < 30.0 * _cpu_seconds(few)  # each lesion against each other would be a hundred times
+
+
+def test_300_lesions_on_5_studies_are_all_there():
+    results = collect_results(LargeCase())  # type: ignore[arg-type]
     plain = results.to_dict()
-    assert time.process_time() - start < 1.0
     assert len(results.tracks) == 300
     assert len(plain["studies"][4]["lesions"]) == 300
     # four follow-ups against the baseline, three of them against the one before as well
