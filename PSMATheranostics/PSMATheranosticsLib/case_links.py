@@ -149,11 +149,10 @@ class CaseLinks(CaseRegions):
 
     def links(self, baseline_id: int | None = None, followup_id: int | None = None) -> list[LinkRecord]:
         """Links with their status, of all pairs of studies or of those with the given ends."""
-        links = [link_record(row) for row in self._database.rows(_LINKS)]
         return [
-            link
-            for link in links
-            if baseline_id in (None, link.baseline_id) and followup_id in (None, link.followup_id)
+            link_record(row)
+            for row in self._database.rows(_LINKS)
+            if baseline_id in (None, row["baseline_id"]) and followup_id in (None, row["followup_id"])
         ]
 
     def proposed_links(self, baseline_id: int | None = None, followup_id: int | None = None) -> list[LinkRecord]:

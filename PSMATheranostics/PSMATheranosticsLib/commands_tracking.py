@@ -85,9 +85,10 @@ def unlink(options: argparse.Namespace, console: Console) -> int:
 def registrations(options: argparse.Namespace, console: Console) -> int:
     """``psma registrations``: how well the studies of a case were registered."""
     from .case_store import CaseStore
+    from .results import registrations_in_use
 
     with CaseStore.open(options.case) as case:
-        found = case.registrations()
+        found = registrations_in_use(case)
         lines = [line for stored in found for line in _lines(case, stored)]
     if not lines:
         lines = ["No study has been registered yet: follow the lesions with psma track."]
@@ -103,8 +104,8 @@ def _check(options: argparse.Namespace) -> None:
             raise InputError(f"--{option} goes with --registration {method}. Add it.")
         if options.registration == method and not given:
             raise InputError(f"--registration {method} needs --{option}. Add it.")
-    if options.update and options.registration != "auto":
-        raise InputError("--update registers nothing: leave --registration out, or leave --update out.")
+    if options.update and (options.registration != "auto" or options.study is not None):
+        raise InputError("--update registers nothing: leave --registration and --study out, or leave --update out.")
 
 
 def _hints(options: argparse.Namespace, case: CaseStore) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def _decide(options: argparse.Namespace, console: Console, verb: str) -> int:
 
 def _lesion(text: str) -> tuple[int, int]:
     study, separator, lesion = text.partition(":")
-    if not (separator and study.isdigit() and lesion.isdigit()):
+    if not (separator and study.isdecimal() and lesion.isdecimal()):
         raise InputError(f"'{text}' is no lesion: write the numbers of study and lesion, such as 1:3.")
     return int(study), int(lesion)
 

@@ -28,16 +28,17 @@ def read_landmarks(path: Path, study_id: int | None = None) -> dict[int | None, 
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
+            reader = csv.DictReader(file, skipinitialspace=True)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"The landmarks {path} cannot be read ({error}). Give a table as CSV.") from error
     if not rows:
         raise InputError(f"The table {path} holds no landmarks. Write a header and one row for each pair.")
-    missing = [name for name in (*BASELINE, *FOLLOWUP) if name not in rows[0]]
+    missing = [name for name in (*BASELINE, *FOLLOWUP) if name not in rows[0][1]]
     if missing:
         raise InputError(f"The table {path} lacks {', '.join(missing)}. Coordinates are LPS mm, one row for each pair.")
     pairs: dict[int | None, list[tuple[Point, Point]]] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         points = _point(row, BASELINE, path, line), _point(row, FOLLOWUP, path, line)
         pairs.setdefault(_study(row, study_id, path, line), []).append(points)
     return pairs
@@ -47,7 +48,7 @@ def _study(row: dict[str, str], study_id: int | None, path: Path, line: int) -> 
     text = (row.get(STUDY) or "").strip()
     if not text:
         return study_id
-    if not text.isdigit():
+    if not text.isdecimal():
         raise InputError(f"{path}, line {line}: '{text}' is no number of a study. See psma registrations for them.")
     return int(text)
 

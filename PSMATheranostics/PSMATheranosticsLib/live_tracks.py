@@ -144,6 +144,7 @@ def _build(
     """
     ids = [study.study_id for study in studies]
     index = {study_id: place for place, study_id in enumerate(ids)}
+    spect = [place for place, study in enumerate(studies) if study.modality == "SPECT"]
     said = [
         TrackDecision(index[each.study_id], each.lesion, index[each.at_study_id], mark_of(each))
         for each in decisions.tracks
@@ -158,7 +159,7 @@ def _build(
     while True:
         by_index = {(index[first], index[second]): each for (first, second), each in matchings.items()}
         with naming("Tracks"):
-            built = build_tracks([sorted(lesions[each]) for each in ids], by_index, said)
+            built = build_tracks([sorted(lesions[each]) for each in ids], by_index, said, spect)
         tracks = [_with_ids(track, ids) for track in built]
         after = matchings if all(mark_of(each) == "new" for each in decisions.tracks) else decide(tracks)
         if sum(len(each.links) for each in after.values()) >= sum(len(each.links) for each in matchings.values()):

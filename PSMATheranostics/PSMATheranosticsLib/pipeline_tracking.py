@@ -38,7 +38,8 @@ def track_lesions(
 ) -> None:
     """Register every study to the baseline, link the lesions of each pair of studies and store the tracks.
 
-    A study that was registered by this method before is not registered again, and a SPECT without a segmentation is
+    A study that was registered by this method before is not registered again, and "auto" does not replace a
+    registration by landmarks or a given transform; another method by its name does. A SPECT without a segmentation is
     left out: none is made for it automatically. Decisions on links and tracks stand.
 
     Args:

@@ -86,7 +86,7 @@ def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
             return Results(SOFTWARE, __version__, created, case.patient, None, (), (), (), (), ())
         read = _read(case, studies)
         study_results = _study_results(case, read)
-        registrations = tuple(_registration_result(stored) for stored in case.registrations())
+        registrations = tuple(_registration_result(stored) for stored in registrations_in_use(case))
         responses = collect_responses(study_results, case.responses(), criterion)
         decisions = case.track_decisions()
         limits = limits_of(case.setting(SETTING), case.folder)
@@ -117,6 +117,15 @@ def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
             response_limits=limits,
             treatments=find_treatments(study_results),
         )
+
+
+def registrations_in_use(case: CaseStore) -> list[RegistrationRecord]:
+    """Registrations to the baseline. Where another study has just become the baseline, those to the former one."""
+    stored = case.registrations()
+    if not stored:
+        return []
+    baseline_id = case.baseline().study_id
+    return [each for each in stored if each.fixed_id == baseline_id] or stored
 
 
 def _followed(read: _Case, studies: Sequence[StudyResult], decisions: Sequence[TrackDecisionRecord]) -> Followed:

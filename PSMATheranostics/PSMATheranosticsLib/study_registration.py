@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from PSMASegmentLib.organ_names import physiological_organ
 from PSMATrackingLib.inversion import invert
+from PSMATrackingLib.matching_settings import coarser
 from PSMATrackingLib.points import map_points, map_points_back
 from PSMATrackingLib.registration import REGISTRATION_METHODS, Registration, RegistrationImages, register
 
@@ -101,8 +102,8 @@ def register_studies(
 ) -> None:
     """Register every study to the baseline and store that, one step of the journal for each.
 
-    A study that was registered with the same request before is left alone, and so is one that a guided method says
-    nothing about, as long as it is registered somehow.
+    A study that was registered with the same request before is left alone. So is one that a guided method says nothing
+    about, as long as it is registered somehow, and "auto" leaves what a user guided.
 
     Raises InputError for a request that cannot be carried out.
     """
@@ -119,14 +120,14 @@ def register_studies(
 
 
 def transform_between(case: CaseStore, first: StudyRecord, second: StudyRecord) -> tuple[sitk.Transform, str]:
-    """Map from points of ``first`` to points of ``second`` (LPS mm), and the method that it was found with.
+    """Map from points of ``first`` to points of ``second`` (LPS mm), and the coarser method of those it was found with.
 
     It leads through the baseline, to which both are registered. Where that takes the inverse of a deformation, it holds
     around the lesions of the two studies. Raises InputError where one is not registered.
     """
     to_first, method_first = _from_baseline(case, first)
     to_second, method_second = _from_baseline(case, second)
-    method = method_second if method_first == "identity" else method_first
+    method = coarser(method_first, method_second)
     if first.is_baseline:
         return to_second, method
     back = to_first.GetInverse() if to_first.IsLinear() else _way_back(case, first, second, to_first, to_second)
@@ -159,6 +160,8 @@ def _is_done(stored: RegistrationRecord | None, request: RegistrationRequest) ->
         return False
     method = request.method_for(stored.moving_id)
     if method != request.method:  # nothing was said about this study
+        return True
+    if method == "auto" and stored.record.get("requested") in GUIDED:  # what a user did is not replaced by itself
         return True
     if method == "landmarks":
         return stored.record.get("landmarks") == _plain(request.landmarks[stored.moving_id])

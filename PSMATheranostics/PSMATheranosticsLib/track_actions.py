@@ -151,7 +151,8 @@ def _require_related(case: CaseStore, earlier: Lesion, later: Lesion) -> None:
         next((track for track in tracks.values() if track.lesions.get(study_id) == lesion), None)
         for study_id, lesion in (earlier, later)
     )
-    if first is None or second is None or (first != second and first.number not in second.parents):
+    as_one = first is not None and first.status.get(later[0]) == "merged"  # on a SPECT without being a parent
+    if first is None or second is None or (first != second and first.number not in second.parents and not as_one):
         others = [
             link
             for link in case.links(None, later[0])
@@ -180,8 +181,8 @@ def _track_of(case: CaseStore, lesion: Lesion) -> list[Lesion]:
 def _links_that_count(case: CaseStore, track: TrackRecord, study: StudyRecord) -> list[LinkRecord]:
     """Proposed links that made the status of a track at a study.
 
-    Those into its lesion, from the latest study with any and from all lesions of the track; or, where the track ends in
-    another lesion, the one from its last lesion.
+    Those into its lesion, from the latest study with any and from all lesions of the track; or, where it is part of
+    another lesion, the one from its last lesion before.
     """
     order = [each.study_id for each in case.studies()]
     links = [link for link in case.links(None, study.study_id) if link.status != "rejected"]
@@ -192,8 +193,9 @@ def _links_that_count(case: CaseStore, track: TrackRecord, study: StudyRecord) -
         counts = {link for link in links if order.index(link.baseline_id) == latest}
         counts |= {link for link in links if track.lesions.get(link.baseline_id) == link.baseline_lesion}
     else:
-        last = max(track.lesions, key=order.index)
-        counts = {link for link in links if (link.baseline_id, link.baseline_lesion) == (last, track.lesions[last])}
+        turn = order.index(study.study_id)
+        last = max((each for each in track.lesions if order.index(each) < turn), key=order.index, default=-1)
+        counts = {link for link in links if (link.baseline_id, link.baseline_lesion) == (last, track.lesions.get(last))}
     return [link for link in links if link in counts and link.status == "proposed"]
 
 

@@ -35,6 +35,7 @@ LARGEST_MISS_MM = 60.0  # after the rigid fit: more is a mistaken pair, not a be
 REACH_MM, EXPECTED_MM, PLACING_MM = 80.0, 10.0, 1.5
 SMALLEST_JACOBIAN = 0.1
 LARGEST_REST_MM = 10.0  # that a smooth deformation leaves at a landmark
+FARTHEST_MM = 1e5  # from the origin; no scanner is so large
 
 
 class Landmarks:
@@ -87,6 +88,9 @@ def check_pairs(pairs: Sequence[tuple[Point, Point]]) -> tuple[FloatArray, Float
     if not np.isfinite(points).all():
         bad = int(np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))[0])
         raise ValueError(f"landmark pair {bad + 1} holds coordinates that are not finite numbers")
+    if np.abs(points).max() > FARTHEST_MM:
+        bad = int(np.abs(points).max(axis=(1, 2)).argmax())
+        raise ValueError(f"landmark pair {bad + 1} lies outside of any study; write its coordinates in LPS mm")
     for side, study in enumerate(("earlier", "later")):
         apart = cdist(points[:, side], points[:, side]) + np.diag(np.full(len(points), np.inf))
         i, j = _smallest(apart)

@@ -75,6 +75,14 @@ class MatchingSettings:
         return asdict(self)
 
 
+def coarser(first_method: str, second_method: str) -> str:
+    """Of the registration methods of two transforms that are applied one after the other, the one to set limits by."""
+    coarse = [method for method in (first_method, second_method) if method in _COARSE_METHODS]
+    if coarse:
+        return coarse[0]
+    return second_method if first_method == "identity" else first_method
+
+
 def settings_for(registration_method: str, *modalities: str) -> MatchingSettings:
     """Settings that suit the error that a registration method, by its name in the table, leaves over.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .links import Link
@@ -30,9 +30,15 @@ class _Thread:
 class TrackBuilder:
     """Grows tracks study by study. Threads come into being in the order of the track numbers."""
 
-    def __init__(self, lesions: Sequence[Sequence[int]], matchings: Mapping[tuple[int, int], Matching]) -> None:
+    def __init__(
+        self,
+        lesions: Sequence[Sequence[int]],
+        matchings: Mapping[tuple[int, int], Matching],
+        spect: Collection[int] = (),
+    ) -> None:
         self._lesions = lesions
         self._matchings = matchings
+        self._spect = spect
         self._threads: list[_Thread] = []
         self._thread_of: dict[tuple[int, int], int] = {}  # (study, lesion) -> index of its thread
 
@@ -53,7 +59,7 @@ class TrackBuilder:
         """Continue, start and end tracks at one study."""
         links = {lesion: self._links_back(study, lesion) for lesion in sorted(self._lesions[study])}
         # Tracks that go on first: only then is it known which are free to be taken up again from an earlier study.
-        for earlier in range(study - 1, -1, -1):
+        for earlier in self._earlier(study):
             for lesion, (found_in, back) in links.items():
                 if found_in == earlier:
                     self._continue(study, lesion, earlier, back)
@@ -64,9 +70,14 @@ class TrackBuilder:
             self._join(study, lesion, earlier, back)
         self._note_absent(study)
 
+    def _earlier(self, study: int) -> list[int]:
+        """Earlier studies, the one to look in first first: for a PET the latest PET before any SPECT."""
+        earlier = range(study - 1, -1, -1)
+        return list(earlier) if study in self._spect else sorted(earlier, key=lambda other: other in self._spect)
+
     def _links_back(self, study: int, lesion: int) -> tuple[int, list[Link]]:
-        """The latest earlier study with links to this lesion, and these; (-1, []) when there is none."""
-        for earlier in range(study - 1, -1, -1):
+        """The first of :meth:`_earlier` with links to this lesion, and these; (-1, []) when there is none."""
+        for earlier in self._earlier(study):
             matching = self._matchings.get((earlier, study))
             links = [link for link in matching.links if link.followup == lesion] if matching else []
             if links:
@@ -120,12 +131,15 @@ class TrackBuilder:
         for link in back:
             index = self._thread_of[earlier, link.baseline]
             thread = self._threads[index]
-            if index == into:
-                continue
+            if index == into or (study in self._spect and self._is_on_pet(index) and self._is_on_pet(into)):
+                continue  # PET tells two lesions apart that a SPECT shows as one
             self._threads[into].add_parent(index, study)
             if not thread.ended and study not in thread.lesions:
                 thread.ended = True
                 thread.status[study] = "merged"
+
+    def _is_on_pet(self, index: int) -> bool:
+        return any(study not in self._spect for study in self._threads[index].lesions)
 
     def _note_absent(self, study: int) -> None:
         """Give tracks without a lesion at this study their status."""
@@ -140,6 +154,10 @@ class TrackBuilder:
                 thread.status[study] = "not imaged"
             elif thread.lesions[last] in matching.below_detection:
                 thread.status[study] = "below detection"
+            elif {last, study} & set(self._spect) and any(
+                link.baseline == thread.lesions[last] for link in matching.links
+            ):
+                thread.status[study] = "merged"
             else:
                 thread.status[study] = "gone"
 

@@ -11,7 +11,8 @@ new
 gone
     No lesion any more, although the place was imaged. Repeated at every later study until it reappears.
 merged
-    The lesion is now part of another one, which carries on the other's track; this track ends here.
+    The lesion is now part of another one, which carries on the other's track; this track ends here. Only where a SPECT
+    shows lesions as one that PET tells apart it does not end, and goes on at the next PET.
 split
     The first lesion of a track that broke off from another; ``parents`` names that one.
 reappeared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from .matching_result import Matching
@@ -17,12 +17,14 @@ def build_tracks(
     lesions: Sequence[Sequence[int]],
     matchings: Mapping[tuple[int, int], Matching],
     decisions: Sequence[TrackDecision] = (),
+    spect: Collection[int] = (),
 ) -> list[Track]:
     """Join the lesions of studies into tracks.
 
     Each lesion is looked for in the previous study first, then, if it has no link there, in the one before that and
     so on as far as matchings are given. Primary links carry a track on; a lesion that is linked otherwise starts a
-    track of its own.
+    track of its own. Lesions of a PET are looked for in earlier PET first and only then in SPECT, where neighbors run
+    together: what SPECT shows as one and PET before and after as several stays several.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ def build_tracks(
         (:func:`PSMATrackingLib.matching_result.decided`).
     decisions : sequence of TrackDecision
         What a reader said about tracks; of two about the same track and study the later one counts.
+    spect : collection of int
+        Indices of the studies that are SPECT.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def build_tracks(
         a lesion that its study does not have, or a lesion has two primary links to one study.
     """
     check_matchings(lesions, matchings)
-    tracks = _build(lesions, matchings)
+    tracks = _build(lesions, matchings, spect)
     if not decisions:
         return tracks
     check_decisions(decisions, lesions)
@@ -54,7 +58,7 @@ def build_tracks(
     latest = {(held[one.study, one.lesion].number, one.at_study): one for one in decisions}
     standing = list(latest.values())
     uncut = {place: track.lesions for place, track in held.items()}
-    tracks = _build(lesions, cut_links(matchings, standing, uncut))
+    tracks = _build(lesions, cut_links(matchings, standing, uncut), spect)
     return [replace(track, status=_decided(track, standing)) for track in tracks]
 
 
@@ -63,8 +67,10 @@ def _decided(track: Track, decisions: Sequence[TrackDecision]) -> dict[int, str]
     return decided_status(track.lesions, track.status, about)
 
 
-def _build(lesions: Sequence[Sequence[int]], matchings: Mapping[tuple[int, int], Matching]) -> list[Track]:
-    builder = TrackBuilder(lesions, matchings)
+def _build(
+    lesions: Sequence[Sequence[int]], matchings: Mapping[tuple[int, int], Matching], spect: Collection[int]
+) -> list[Track]:
+    builder = TrackBuilder(lesions, matchings, spect)
     for study in range(len(lesions)):
         builder.add_study(study)
     return builder.tracks()

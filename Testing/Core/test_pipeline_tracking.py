@@ -24,8 +24,16 @@ from PSMATheranosticsLib.command_line import main
 from PSMATheranosticsLib.errors import Cancelled, InputError
 from PSMATheranosticsLib.mask_edit import MaskEdit
 from PSMATheranosticsLib.pipeline import RunSettings
-from PSMATheranosticsLib.pipeline_tracking import mark_track, rematch, track_lesions, unlink_lesions
+from PSMATheranosticsLib.pipeline_tracking import (
+    accept_track,
+    link_lesions,
+    mark_track,
+    rematch,
+    track_lesions,
+    unlink_lesions,
+)
 from PSMATheranosticsLib.records import LesionInput
+from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.study import DicomOrigin, Scaling, Study
 from PSMATrackingLib.registration import RegistrationImages, register
 from PSMATrackingLib.spline_field import from_displacement
@@ -160,6 +168,40 @@ def test_landmarks_correct_what_is_stored_and_can_be_taken_back(tmp_path: Path):
         assert np.allclose(found.transform.TransformPoint((30.0, 5.0, -350.0)), (39.0, 6.0, -350.0), atol=0.01)
 
 
+def test_what_a_user_guided_stays_until_another_method_is_named(tmp_path: Path):
+    with fresh(tmp_path) as case:
+        track_lesions(case, "given", given={2: SHIFT, 3: SHIFT})
+        track_lesions(case, "landmarks", landmarks={3: corners(8.0)})
+        steps = len(case.journal())
+        track_lesions(case)
+        assert (methods(case), len(case.journal())) == ({2: "given", 3: "landmarks"}, steps)
+        track_lesions(case, "identity")
+        assert methods(case) == {2: "identity", 3: "identity"}
+
+
+def test_links_along_two_registrations_are_sought_by_the_coarser_one(tmp_path: Path):
+    with fresh(tmp_path) as case:
+        for study, method in ((2, "lattice"), (3, "rigid")):
+            case.save_registration(1, study, sitk.TranslationTransform(3), {"method": method})
+        rematch(case)
+        found = {pair: case.matching(*pair) for pair in ((1, 2), (1, 3), (2, 3))}
+        gates = {pair: each.provenance["settings"]["gate_mm"] for pair, each in found.items() if each is not None}
+        assert gates == {(1, 2): 10.0, (1, 3): 20.0, (2, 3): 20.0}
+
+
+def test_registrations_to_a_former_baseline_are_told_until_there_are_others(tmp_path: Path):
+    def told_pairs() -> list[tuple[int, int]]:
+        return [(each.fixed_id, each.moving_id) for each in collect_results(case).registrations]
+
+    with make_case(tmp_path, THREE, followed=False) as case:
+        case.set_baseline(2)
+        assert told_pairs() == [(1, 2), (1, 3)]
+        track_lesions(case, "identity")
+        assert told_pairs() == [(2, 1), (2, 3)]
+        case.set_baseline(1)
+        assert told_pairs() == [(1, 2), (1, 3)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -241,11 +283,18 @@ def test_lesions_of_different_tissue_are_not_linked(tmp_path: Path):
         assert case.links() == []
 
 
-def add_spect(case: CaseStore, shift_mm: float) -> int:
-    """A SPECT of A and B some days after the baseline, blurred, and moved along x; with the labels of A alone."""
-    pet, labels = images_of(Visit(0, [A, B]))
+def add_spect(case: CaseStore, shift_mm: float, spots: Sequence[Spot] = (A, B), as_one: bool = False) -> int:
+    """A SPECT some days after the baseline, blurred, and moved along x; with the labels of the first block alone.
+
+    ``as_one``: or of two blocks that lie a few voxels apart, run together.
+    """
+    pet, labels = images_of(Visit(0, spots))
     emission = sitk.SmoothingRecursiveGaussian(pet, 5.0)
     visible = sitk.ChangeLabel(labels, changeMap={2: 0})
+    if as_one:
+        visible = sitk.Cast(
+            sitk.BinaryMorphologicalClosing(sitk.Cast(labels > 0, sitk.sitkUInt8), [3] * 3), sitk.sitkUInt16
+        )
     for image in (emission, visible):
         image.SetOrigin(np.add(image.GetOrigin(), (shift_mm, 0.0, 0.0)))
     study_id = case.add_study(
@@ -293,6 +342,25 @@ def test_a_lesion_that_a_spect_could_not_show_is_not_gone(tmp_path: Path):
         assert status[3] == {1: "baseline", spect: "below detection", 2: "persistent"}
 
 
+def test_lesions_that_run_together_on_a_spect_stay_two_and_can_be_linked_with_it(tmp_path: Path):
+    beside = shifted(A, 7)  # two voxels from A
+    with fresh(tmp_path, (Visit(0, [A, beside]), Visit(60, [A, beside]))) as case:
+        spect = add_spect(case, 0.0, [A, beside], as_one=True)
+        track_lesions(case, "identity")
+        status = statuses(case)
+        assert status == {
+            1: {1: "baseline", spect: "persistent", 2: "persistent"},
+            2: {1: "baseline", spect: "merged", 2: "persistent"},
+        }
+        assert all(not track.parents for track in case.tracks())
+        accept_track(case, 2, spect)
+        assert [link.baseline_lesion for link in case.links(1, spect) if link.status == "accepted"] == [2]
+        unlink_lesions(case, (1, 2), (spect, 1))
+        assert statuses(case)[2] == {1: "baseline", spect: "gone", 2: "reappeared"}
+        link_lesions(case, (1, 2), (spect, 1))
+        assert statuses(case) == status
+
+
 def told(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> dict:
     """The last JSON line that a command writes."""
     assert main([*map(str, arguments), "--json"]) == code
@@ -326,7 +394,8 @@ def test_link_and_unlink_at_the_command_line(stored: Path, capsys: pytest.Captur
     assert main(["link", str(stored), "1:1", "2:1", "--quiet"]) == 0
     assert "Linked lesion 1 of Baseline and lesion 1 of Follow-up 1." in capsys.readouterr().out
     assert told(capsys, "undo", stored)["result"]["undone"] == "Link lesion 1 of Baseline with lesion 1 of Follow-up 1"
-    assert "such as 1:3" in told(capsys, "link", stored, "1-1", "2:1", code=3)["message"]
+    for wrong in ("1-1", "\u00b2:1"):
+        assert "such as 1:3" in told(capsys, "link", stored, wrong, "2:1", code=3)["message"]
     assert "no lesion 9" in told(capsys, "link", stored, "1:9", "2:1", code=3)["message"]
 
 
@@ -361,6 +430,7 @@ def test_landmarks_and_transforms_from_files(stored: Path, tmp_path: Path, capsy
         (["--registration", "given", "--landmarks", "pairs.csv"], "goes with --registration landmarks"),
         (["--registration", "given"], "needs --transform"),
         (["--update", "--registration", "rigid"], "registers nothing"),
+        (["--update", "--study", "2"], "registers nothing"),
         (["--study", "2"], "--study goes with"),
         (["--registration", "given", "--transform", "missing.tfm"], "missing.tfm"),
         (["--registration", "landmarks", "--landmarks", "missing.csv"], "missing.csv"),
@@ -383,8 +453,20 @@ def test_options_that_do_not_go_together_are_refused(
             "line 2: baseline_z",
         ),
         (
+            "baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n\n\n1,2,x,4,5,6\n",
+            "line 4: baseline_z",
+        ),
+        (
             "study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\nA,1,2,3,4,5,6\n",
             "'A' is no number",
+        ),
+        (
+            "study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n\u00b2,1,2,3,4,5,6\n",
+            "'\u00b2' is no number",
+        ),
+        (
+            "study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n2,1,2,3,1e200,5,6\n",
+            "outside of any study",
         ),
         ("study,baseline_x,baseline_y,baseline_z,followup_x,followup_y,followup_z\n2,1,2,3,4,5\n", "followup_z is ''"),
         (
@@ -398,7 +480,7 @@ def test_tables_of_landmarks_that_cannot_be_used_are_refused(
     text: str, complaint: str, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     table = tmp_path / "pairs.csv"
-    table.write_text(text)
+    table.write_text(text, encoding="utf-8")
     answer = told(capsys, "track", stored, "--registration", "landmarks", "--landmarks", table, code=3)
     assert complaint in answer["message"]
 

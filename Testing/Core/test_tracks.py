@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from PSMATrackingLib.links import Link
 from PSMATrackingLib.matching import Matching
 from PSMATrackingLib.tracks import build_tracks, new_since
@@ -157,11 +158,29 @@ def test_impossible_matchings_are_refused():
         build_tracks([[1], [1, 2]], {(0, 1): Matching(twice, [], [], [], [])})
 
 
+def test_lesions_that_a_spect_shows_as_one_stay_two_on_pet():
+    both, joined, parted = matched((1, 1), (2, 2)), matched((1, 1), (2, 1)), matched((1, 1), (1, 2))
+    matchings = {(0, 1): joined, (0, 2): joined, (0, 3): both, (1, 2): matched((1, 1)), (1, 3): parted, (2, 3): parted}
+    lesions = [[1, 2], [1], [1], [1, 2]]
+    tracks = build_tracks(lesions, matchings, spect=(1, 2))
+    assert [(track.lesions, track.status, track.parents) for track in tracks] == [
+        ({0: 1, 1: 1, 2: 1, 3: 1}, {0: "baseline", 1: "persistent", 2: "persistent", 3: "persistent"}, []),
+        ({0: 2, 3: 2}, {0: "baseline", 1: "merged", 2: "merged", 3: "persistent"}, []),
+    ]
+    on_pet = build_tracks(lesions, matchings)
+    assert [track.status for track in on_pet][1:] == [{0: "baseline", 1: "merged"}, {3: "split"}]
+
+
+def test_a_lesion_seen_first_on_spect_goes_on_at_the_next_pet():
+    tracks = build_tracks([[], [1], [1]], {(0, 1): matched(), (0, 2): matched(), (1, 2): matched((1, 1))}, spect=(1,))
+    assert [(track.lesions, track.status) for track in tracks] == [({1: 1, 2: 1}, {1: "new", 2: "persistent"})]
+
+
 @settings(max_examples=100, deadline=None)
-@given(courses())
+@given(courses(), st.sets(st.integers(0, 3)))
 def test_every_lesion_has_one_track_and_every_track_makes_sense(
-    course: tuple[list[list[int]], dict[tuple[int, int], Matching]],
+    course: tuple[list[list[int]], dict[tuple[int, int], Matching]], spect: set[int]
 ):
     lesions, matchings = course
-    tracks = build_tracks(lesions, matchings)
-    check_tracks(lesions, tracks)
+    check_tracks(lesions, build_tracks(lesions, matchings))
+    check_tracks(lesions, build_tracks(lesions, matchings, spect=spect), spect)
