@@ -175,7 +175,7 @@ class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservatio
 
     def _onTarget(self) -> None:
         self._links.showLinks()
-        self._updateEnabled()
+        self._tracks.update(isIdle=not self._runPanel.isRunning)
 
     def _onPair(self) -> None:
         self._views.compare(self._tracks.pair())
@@ -192,6 +192,8 @@ class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservatio
         self._links.stop()
         self._views.close()
         self._later.forget()
+        if not self._runPanel.isRunning:
+            self._runPanel.say("")  # what was done then is not what is seen next
 
     def _showResults(self):
         from PSMATheranosticsMrml.cards import patientName

@@ -68,7 +68,8 @@ class LinkPanel:
 
     def update(self, isIdle: bool) -> None:
         """Offer the tools; none while a program writes to the case."""
-        canLink = isIdle and self._case is not None and bool(self._case.results.tracks)
+        results = None if self._case is None else self._case.results
+        canLink = isIdle and results is not None and bool(results.tracks) and len(results.studies) > 1
         if not canLink and self._tool:
             self.stop()
         for button in self._buttons.values():
@@ -109,7 +110,8 @@ class LinkPanel:
 
     def _onUnlink(self) -> None:
         """Unlink the selected link at once; without one, let two lesions be picked."""
-        key = selectedKey(self._ui.linkTable)
+        # A table that gets the focus has a current row, without anybody having selected it.
+        key = selectedKey(self._ui.linkTable) if self._ui.linkTable.selectedItems() else ""
         if not key or self._tool == UNLINK:
             self.toggle(UNLINK)
             return

@@ -39,7 +39,7 @@ class RegistrationPanel:
         self._parameters: Any = None
         self._results: Results | None = None
         self._isIdle = True
-        self._foldedFor: tuple[str, bool] | None = None
+        self._foldedFor: tuple[str, bool, bool] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._choices = logic.registrationChoices()
         for method, text, _why in self._choices:
@@ -60,7 +60,7 @@ class RegistrationPanel:
             self._showMethod()
 
     def show(self, results: Results | None) -> None:
-        """Show how the studies of a case are registered. The section is folded once the lesions were followed."""
+        """Show how the studies of a case are registered. The section is folded while nothing is to be done there."""
         self._results = results
         for box in (self._ui.landmarksStudyComboBox, self._ui.transformStudyComboBox):
             chosen = box.currentData
@@ -70,9 +70,10 @@ class RegistrationPanel:
                     box.addItem(studyName(study), study.study_id)
             box.setCurrentIndex(max(box.findData(chosen), 0))
         verdicts = [] if results is None else [self._verdict(each) for each in results.registrations]
-        self._ui.verdictLabel.text = "<br>".join([*verdicts, *self._unfollowed()])
-        self._ui.verdictLabel.setVisible(bool(verdicts or self._unfollowed()))
-        state = None if results is None else (results.patient.patient_id, bool(results.tracks))
+        outdated = self._outdated()
+        self._ui.verdictLabel.text = "<br>".join([*verdicts, *outdated])
+        self._ui.verdictLabel.setVisible(bool(verdicts or outdated))
+        state = None if results is None else (results.patient.patient_id, bool(results.tracks), bool(outdated))
         if state is not None and state != self._foldedFor:
             self._foldedFor = state
             self._ui.followCollapsibleButton.collapsed = state[1] and not self._isBad()
@@ -158,17 +159,22 @@ class RegistrationPanel:
         return ""
 
     def _isBad(self) -> bool:
-        return any(each.verdict != "good" for each in self._results.registrations) or bool(self._unfollowed())
+        return any(each.verdict != "good" for each in self._results.registrations) or bool(self._outdated())
 
-    def _unfollowed(self) -> list[str]:
-        """What to say where lesions have come since they were followed."""
+    def _outdated(self) -> list[str]:
+        """What to say where lesions have come, or do not count any more, since they were followed."""
         results = self._results
         if results is None or not results.tracks:
             return []
-        count = sum(not lesion.track for study in results.studies for lesion in study.lesions)
-        if not count:
-            return []
-        return [_("Lesions that are not followed yet: <b>{count}</b>. Update the links.").format(count=count)]
+        told = []
+        come = sum(not lesion.track for study in results.studies for lesion in study.lesions)
+        if come:
+            told.append(_("Lesions that are not followed yet: <b>{count}</b>. Update the links.").format(count=come))
+        left = sum(bool(cell.note) for track in results.tracks for cell in track.cells)
+        if left:
+            text = _("Lesions deleted or rejected since they were followed: <b>{count}</b>. Update the links.")
+            told.append(text.format(count=left))
+        return told
 
     def _verdict(self, registration: RegistrationResult) -> str:
         moving, fixed = self._results.study(registration.moving_id), self._results.study(registration.fixed_id)

@@ -292,8 +292,8 @@ class TimePoints:
             for kind in (views.MIP, views.AXIAL):
                 texts[views.viewName(slot, kind)] = names[study], color
         if self._overlay.isShown:
-            first, second = self._studies[0], self._results.study(self._compared).label
-            told = _("{first} with {second} over it").format(first=names[first], second=second)
+            first, second = (self._results.study(each).label for each in (self._studies[0], self._compared))
+            told = _("{first} + {second}").format(first=first, second=second)  # no dates: columns are narrow
             texts[views.viewName(FIRST, views.AXIAL)] = told, views.SLOT_COLORS[FIRST]
         self._labels.show(texts)
 

@@ -10,6 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from . import session
 from .display_presets import suvWindows
 from .tables import studyName
 from .time_points import FEWEST, MOST, TimePoints
@@ -17,6 +18,8 @@ from .views import compareLayout
 from .volumes import WINDOW_TOP_SUV
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PSMATheranosticsLib.results_model import Results
 
     from .case_logic import CaseLogic
@@ -42,6 +45,7 @@ class TimePointsPanel:
         self._say = say
         self._results: Results | None = None
         self._chosen: list[int] = []
+        self._offered: tuple[Path | None, list[int]] = (None, [])
         self._views = TimePoints(logic)
         self._views.onPick(onPick)
         self._windows = suvWindows()
@@ -50,6 +54,8 @@ class TimePointsPanel:
         first = next(index for index, window in enumerate(self._windows) if window.high == WINDOW_TOP_SUV)
         ui.windowComboBox.setCurrentIndex(first)
         self._menu = qt.QMenu(ui.timePointsButton)
+        self._named: dict[int, str] = {}  # what the menu offers, by study
+        self._entries: dict[int, qt.QAction] = {}
         ui.timePointsButton.setMenu(self._menu)
         ui.windowComboBox.connect("activated(int)", lambda _index: self._showWindow())
         ui.linkedCheckBox.connect("toggled(bool)", lambda checked: self._views.setLinked(checked))
@@ -66,8 +72,9 @@ class TimePointsPanel:
         """Offer the studies of a case; views that are open show its lesions as they are now."""
         self._results = results
         studies = [] if results is None else [study.study_id for study in results.studies]
-        self._chosen = [each for each in self._chosen if each in studies]
-        if len(self._chosen) < min(FEWEST, len(studies)):
+        of = (session.caseFolder(), studies)
+        if of != self._offered:  # another case, or one with other studies
+            self._offered = of
             self._chosen = studies if len(studies) <= MOST else [studies[0], *studies[1 - MOST :]]
         self._fillMenu()
         if results is None or not set(self._views.studies) <= set(studies):
@@ -148,13 +155,14 @@ class TimePointsPanel:
         if not self._views.studies:
             return
         fade, isCheckered = self._ui.fadeSlider.value / 100.0, self._ui.checkerboardCheckBox.checked
-        try:
-            self._views.setFade(fade)
-            self._views.setCheckerboard(isCheckered)
-            self._ui.swapButton.checked = False
-        except ValueError as error:
-            self._say(str(error))
-            self._resetOverlay()
+        with self._trying(_("The studies cannot be laid over each other."), waitCursor=True):
+            try:
+                self._views.setFade(fade)
+                self._views.setCheckerboard(isCheckered)
+                self._ui.swapButton.checked = False
+            except ValueError as error:
+                self._say(str(error))
+                self._resetOverlay()
 
     def _resetOverlay(self) -> None:
         for widget in (self._ui.fadeSlider, self._ui.checkerboardCheckBox):
@@ -167,14 +175,26 @@ class TimePointsPanel:
     # Which studies
 
     def _fillMenu(self) -> None:
-        self._menu.clear()
-        for study in self._results.studies if self._results is not None else ():
-            action = self._menu.addAction(f"{studyName(study)}, {study.acquired:%Y-%m-%d}")
-            action.setCheckable(True)
-            action.setChecked(study.study_id in self._chosen)
-            action.connect("triggered(bool)", lambda checked, each=study.study_id: self._onStudy(each, checked))
+        studies = self._results.studies if self._results is not None else ()
+        offered = {study.study_id: f"{studyName(study)}, {study.acquired:%Y-%m-%d}" for study in studies}
+        # Not made anew where the same studies are offered: an entry must outlive what it triggers.
+        if offered != self._named:
+            self._named = offered
+            self._menu.clear()
+            self._entries = {each: self._menu.addAction(text) for each, text in offered.items()}
+            for each, action in self._entries.items():
+                action.setCheckable(True)
+                action.connect("triggered(bool)", lambda checked, each=each: self._onStudy(each, checked))
+        for each, action in self._entries.items():
+            action.setChecked(each in self._chosen)
         names = [studyName(self._results.study(each)) for each in self._chosen] if self._results is not None else []
-        self._ui.timePointsButton.text = ", ".join(names) or _("Time points")
+        told = ", ".join(names)
+        if len(names) > FEWEST:  # more names would make the panel wider than it is shown
+            told = _("{count} time points").format(count=len(names))
+        self._ui.timePointsButton.text = told or _("Time points")
+        self._ui.timePointsButton.toolTip = "\n".join(
+            [_("The studies that are shown side by side, two to four."), *names]
+        )
 
     def _onStudy(self, studyId: int, checked: bool) -> None:
         chosen = self._with(studyId) if checked else [each for each in self._chosen if each != studyId]

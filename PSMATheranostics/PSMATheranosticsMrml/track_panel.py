@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import qt
 from slicer.i18n import tr as _
 
+from . import session
 from .track_queue import KINDS, Finding, kindName, nextOpen
 from .track_table import Shown, TrackTable, classLegend, metrics, regionOf
 from .tracking_case import TrackingCase, changesOf, pairsOf, targetText
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PSMATheranosticsLib.case_store import CaseStore
     from PSMATheranosticsLib.results_model import TrackResult
 
@@ -49,6 +52,7 @@ class TrackPanel:
         self._onPair = onPair
         self._showAll = showAll
         self._case: TrackingCase | None = None
+        self._folder: Path | None = None
         self._queue: list[Finding] = []
         self._pairs: list[tuple[int, int]] = []
         self._reason = ""
@@ -58,6 +62,10 @@ class TrackPanel:
 
     def show(self, case: TrackingCase | None) -> None:
         """Show the tracks of a case and how many of their findings were decided on."""
+        folder = None if case is None else session.caseFolder()
+        if folder != self._folder:
+            self._folder = folder
+            self._forgetChoices()
         self._case = case
         self._fillPairs()
         self._queue = [] if case is None else case.queue
@@ -113,27 +121,28 @@ class TrackPanel:
     # What the user does, by button, menu or key
 
     def step(self, direction: int) -> None:
-        """Go to the next finding (+1) that waits for a decision, or to the one before (-1), the weightiest first."""
+        """Go to the next finding that is listed and waits (+1), or to the one before (-1), the weightiest first."""
         self._showAll()
         track, study = self.table.current()
-        found = nextOpen(self._queue, None if study is None else (track, study), direction)
-        if found is not None:
-            self.select(found.track, found.studyId)
-            self._show(found.track, found.studyId)
+        self._goTo(nextOpen(self._listed(), None if study is None else (track, study), direction))
 
     def accept(self) -> None:
         """Take what was proposed for the track at the study for right, and go on."""
         target = self.target()
         if target is not None:
             act = partial(self._steps().accept_track, track=target[0], at_study=target[1])
-            self._decide(act, _("The decision cannot be stored."), partial(self.step, +1))
+            self._decide(act, _("The decision cannot be stored."), partial(self._goOn, self._after(target)))
 
     def mark(self, status: str) -> None:
         """Say what the track is at the study: "new", "gone" or "not imaged"; "" takes back what was said."""
         target = self.target()
         if target is not None:
             act = partial(self._steps().mark_track, track=target[0], at_study=target[1], status=status)
-            self._decide(act, _("The decision cannot be stored."))
+            cell = self._case.cell(*target)
+            # What is new gets a track of its own, and gives it up when that is taken back.
+            follows = cell is not None and cell.lesion is not None and status in ("new", "")
+            then = partial(self._selectLesion, target[1], cell.lesion) if follows else None
+            self._decide(act, _("The decision cannot be stored."), then)
 
     def notLesion(self, reason: str = "") -> None:
         """Let the lesion of the track at the study not count, for the reason of the last time where none is given."""
@@ -142,7 +151,7 @@ class TrackPanel:
         cell = None if target is None else self._case.cell(*target)
         if cell is not None and cell.lesion is not None:
             act = partial(self._steps().not_a_lesion, study_id=cell.study_id, lesion=cell.lesion, reason=self._reason)
-            self._decide(act, _("The decision cannot be stored."), partial(self.step, +1))
+            self._decide(act, _("The decision cannot be stored."), partial(self._goOn, self._after(target)))
 
     def comment(self) -> None:
         """Ask for a comment on the track and keep it."""
@@ -163,6 +172,36 @@ class TrackPanel:
         track, study = self.table.current()
         if track:
             self._show(track, study)
+
+    def _listed(self) -> list[Finding]:
+        """The queue as far as it is listed; all of it where nothing that is listed waits for a decision."""
+        tracks, chosen = set(self.table.tracks()), self._ui.filterComboBox.currentData
+        isOfKind = chosen.startswith("kind:")
+        found = [
+            each for each in self._queue if each.track in tracks and not (isOfKind and chosen != f"kind:{each.kind}")
+        ]
+        return found if any(not each.decided for each in found) else self._queue
+
+    def _after(self, target: tuple[str, int]) -> tuple[str, int] | None:
+        """Track and study of the finding after a target, before a decision hides its row or takes it off the queue."""
+        found = nextOpen(self._listed(), target)
+        return None if found is None else (found.track, found.studyId)
+
+    def _goOn(self, place: tuple[str, int] | None) -> None:
+        """Go to the finding at a track and a study, or to the weightiest where that one does not wait any more."""
+        waiting = [each for each in self._listed() if not each.decided]
+        at = (each for each in waiting if (each.track, each.studyId) == place)
+        self._goTo(next(at, next(iter(waiting), None)))
+
+    def _goTo(self, found: Finding | None) -> None:
+        if found is not None:
+            self.select(found.track, found.studyId)
+            self._show(found.track, found.studyId)
+
+    def _selectLesion(self, studyId: int, lesion: int) -> None:
+        track = "" if self._case is None else self._case.trackOf(studyId, lesion)
+        if track:
+            self.select(track, studyId)
 
     def _steps(self) -> Any:
         from PSMATheranosticsLib import pipeline_tracking
@@ -273,13 +312,21 @@ class TrackPanel:
 
         return isWanted
 
+    def _forgetChoices(self) -> None:
+        """Of another patient nothing is hidden, and no pair of studies is kept, because of what was chosen before."""
+        self._pairs = []
+        self._clearFilters()
+
     def _showEverything(self) -> None:
         """Take the filters away: what is asked for is hidden by them."""
+        self._clearFilters()
+        self._showRows()
+
+    def _clearFilters(self) -> None:
         self._ui.filterComboBox.setCurrentIndex(0)
         wasBlocked = self._ui.findLineEdit.blockSignals(True)
         self._ui.findLineEdit.text = ""
         self._ui.findLineEdit.blockSignals(wasBlocked)
-        self._showRows()
 
     def _showProgress(self) -> None:
         done, count = sum(each.decided for each in self._queue), len(self._queue)
@@ -293,5 +340,15 @@ class TrackPanel:
     def _showTarget(self) -> None:
         target = self.target()
         told = "" if target is None else targetText(self._case, *target, self.pair())
-        self._ui.targetLabel.text = told or _("Select a lesion, or go to the next finding.")
+        self._ui.targetLabel.text = told or self._hint()
         self._onTarget()
+
+    def _hint(self) -> str:
+        """What to do where no lesion is selected."""
+        if self._case is None:
+            return ""
+        if not self._case.results.tracks:
+            return _("The lesions of this case were not followed yet: see Follow lesions above.")
+        if all(each.decided for each in self._queue):
+            return _("Select a lesion. No finding waits for a decision.")
+        return _("Select a lesion, or go to the next finding.")

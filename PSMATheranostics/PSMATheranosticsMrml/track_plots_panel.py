@@ -69,10 +69,13 @@ class TrackPlotsPanel:
             self._ui.plotLabel.setVisible(not isDrawn)
 
     def clear(self) -> None:
-        """Take the charts out of the scene."""
-        self._chart = None
+        """Take the charts out of the scene, and offer nothing of what was drawn."""
+        self._chart = self._picture = None
         track_charts.removeCharts()
         self._ui.figureLabel.clear()
+        for widget in (self._ui.plotWidget, self._ui.figureLabel):
+            widget.setVisible(False)
+        self._ui.plotLargeButton.enabled = False
 
     def showLarge(self) -> None:
         """Show the plot large: a chart beside the views, a picture in a window."""

@@ -28,7 +28,7 @@ _LARGEST = float("inf")
 _FIRST_STUDY = 3  # column
 # As much text as columns show, and pixels beside it for margins and swatch; tool tips tell the rest.
 _LEFT = (("L888 *", 12), ("Resolved?", 14), ("▼ decreasing", 26))
-_BASELINE, _LATER = ("888.8", 26), ("88.8 +88 %", 26)
+_BASELINE, _LATER = ("888.8", 26), ("88.8 +888 %", 26)
 _RIGHT = ("0.88", 14)
 
 
@@ -194,7 +194,8 @@ def _studyCell(cell: TrackCell, isBaseline: bool, metric: str) -> Cell:
 
     value, ratio = _value(cell, metric), cell.ratios.get(metric)
     change = None if isBaseline or value is None or ratio is None else 100.0 * (ratio - 1.0)
-    parts = [_short(value), statusText(cell), "" if change is None else f"{change:+.0f} %"]
+    # The numbers first: where a long word does not fit, it is the word that is cut off.
+    parts = [_short(value), "" if change is None else f"{change:+.0f} %", statusText(cell)]
     key = value if isBaseline else change
     if key is None:
         key = {"gone": -100.0, "new": _LARGEST}.get(cell.status, -_LARGEST)

@@ -13,8 +13,10 @@ from tracking_panel import (
     MOVES_TO,
     SECOND,
     STAYS,
+    VISITS,
     choose_cell,
     entered,
+    make_tracked_case,
     told,
     track_at,
     tracks_of,
@@ -133,6 +135,23 @@ def test_lesions_that_came_since_are_told_and_followed_by_updating_the_links(hos
     assert track_at(panel, SECOND, (8, 28, 18)) in panel._tracks.table.tracks()
 
 
+def test_lesions_that_left_since_are_told_in_a_section_that_opens_until_the_links_are_updated(host, panel):
+    from PSMATheranosticsMrml import session
+
+    track = track_at(panel, SECOND, STAYS)
+    lesion = next(each.lesion for each in panel._results.study(SECOND).lesions if each.track == track)
+    assert panel.ui.followCollapsibleButton.collapsed
+    with session.openStore(write=True) as case:
+        case.decide_lesion(SECOND, lesion, "rejected", "Artifact")
+    panel.refresh()
+    assert "rejected since they were followed: <b>1</b>" in panel.ui.verdictLabel.text
+    assert not panel.ui.followCollapsibleButton.collapsed
+    push(panel.ui.updateButton)
+    host.wait_until(lambda: not panel._runPanel.isRunning, timeout_s=120)
+    assert "since they were followed" not in panel.ui.verdictLabel.text
+    assert panel.ui.followCollapsibleButton.collapsed
+
+
 def test_registrations_become_transform_nodes(host, panel):
     import slicer
 
@@ -161,12 +180,20 @@ def test_time_points_are_chosen_and_two_stay(host, panel):
     menu["Follow-up 1"].trigger()
     assert panel._views.views.studies == (BASELINE, SECOND)
     assert panel.ui.timePointsButton.text == "Baseline, Follow-up 2"
-    menu = {action.text.partition(",")[0]: action for action in panel.ui.timePointsButton.menu().actions()}
+    assert not menu["Follow-up 1"].checked  # it is still there: an entry that deletes itself takes Slicer down
     menu["Follow-up 2"].trigger()
+    assert menu["Follow-up 2"].checked
     assert panel._views.views.studies == (BASELINE, SECOND)
     assert "At least two" in told(panel)
     choose_cell(panel, track_at(panel, FIRST, MOVES_TO), FIRST)  # a study that is not shown is brought in
     assert panel._views.views.studies == (BASELINE, FIRST, SECOND)
+
+
+def test_four_time_points_leave_the_panel_as_wide_as_two(make_widget, tmp_path):
+    panel = entered(make_widget, make_tracked_case(tmp_path, (*VISITS, VISITS[1]), followed=False))
+    assert panel.ui.timePointsButton.text == "4 time points"
+    assert panel.ui.timePointsButton.toolTip.endswith("Baseline\nFollow-up 1\nFollow-up 2\nFollow-up 3")
+    assert panel.parent.minimumSizeHint.width() <= 472  # pixels: width of the panel in the pictures of the guide
 
 
 def test_swap_fade_and_checkerboard_take_turns(host, panel):
@@ -271,6 +298,9 @@ def test_plots_follow_decisions_and_leave_with_the_case(panel):
     assert len(points_of(panel.ui.plotWidget.mrmlPlotViewNode().GetPlotChartNode())["no longer found"]) == before - 1
     slicer.mrmlScene.Clear(0)
     assert not slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+    assert not panel.ui.plotLargeButton.enabled
+    assert panel.ui.plotWidget.isHidden()
+    assert panel.ui.plotLabel.text
 
 
 # Limits of change
@@ -331,6 +361,40 @@ def test_the_panel_is_empty_without_a_case_and_after_the_scene_was_closed(host, 
     slicer.mrmlScene.Clear(0)
     assert panel._tracks.table.tracks() == []
     assert panel._views.views.studies == ()
+
+
+def test_nothing_that_was_chosen_or_said_about_one_case_is_kept_for_the_next(make_widget, case_folder, tracked_case):
+    from PSMATheranosticsMrml import session
+
+    panel = entered(make_widget, case_folder)  # one follow-up
+    push(panel.ui.nextButton)
+    push(panel.ui.acceptButton)
+    panel.ui.findLineEdit.text = "L03"
+    assert told(panel).startswith("Accept")
+    panel.parent.exit()
+    session.setCaseFolder(tracked_case)
+    panel.parent.enter()
+    assert told(panel) == ""
+    assert panel.ui.findLineEdit.text == ""
+    assert panel.ui.pairComboBox.currentText == "Follow-up 2 against Baseline"
+    assert len(panel._tracks.table.tracks()) == len(panel._results.tracks)
+    push(panel.ui.nextButton)
+    assert panel._views.views.studies == (BASELINE, FIRST, SECOND)
+
+
+def test_a_case_that_was_not_followed_or_has_one_study_says_so_and_offers_no_links(make_widget, tmp_path):
+    from PSMATheranosticsLib.pipeline_tracking import track_lesions
+    from PSMATheranosticsMrml import session
+
+    panel = entered(make_widget, make_tracked_case(tmp_path, VISITS[:1], followed=False))
+    assert "not followed yet" in panel.ui.targetLabel.text
+    with session.openStore(write=True) as case:
+        track_lesions(case, registration="identity")
+    panel.refresh()
+    assert "No finding waits" in panel.ui.targetLabel.text
+    choose_cell(panel, panel._tracks.table.tracks()[0], BASELINE)
+    assert not panel.ui.linkButton.enabled
+    assert not panel.ui.unlinkButton.enabled
 
 
 def test_the_views_are_let_go_of_when_the_module_is_left_and_opened_again(host, panel):

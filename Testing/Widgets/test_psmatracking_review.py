@@ -88,6 +88,38 @@ def test_the_review_column_asks_and_then_has_a_check_mark(host, panel):
     assert panel._tracks.table.texts(new)[1] == "\N{CHECK MARK}"
 
 
+def test_accepting_goes_on_from_where_it_was_although_the_filter_takes_the_row_away(host, panel):
+    queue = waiting(panel)
+    choose(panel.ui.filterComboBox, "Waiting")
+    push(panel.ui.nextButton)
+    push(panel.ui.nextButton)
+    push(panel.ui.acceptButton)
+    assert queue[1][0] not in panel._tracks.table.tracks()
+    assert panel._tracks.target() == queue[2][:2]
+
+
+def test_next_goes_through_what_is_listed_and_then_through_all(host, panel):
+    of_kind = [(track, study) for track, study, kind in waiting(panel) if kind == "gone"]
+    choose(panel.ui.filterComboBox, "Resolved")
+    for place in of_kind:
+        push(panel.ui.nextButton)
+        assert panel._tracks.target() == place
+        assert panel.ui.filterComboBox.currentText == "Resolved"
+    for _ in of_kind:
+        push(panel.ui.acceptButton)
+    assert panel.ui.filterComboBox.currentText == "All lesions"
+    assert panel._tracks.target() == waiting(panel)[0][:2]
+
+
+def test_findings_are_gone_through_while_the_folder_of_the_case_is_out_of_reach(host, panel, tracked_case):
+    second = waiting(panel)[1][:2]
+    push(panel.ui.nextButton)
+    away = tracked_case.rename(tracked_case.with_name("away"))
+    push(panel.ui.nextButton)
+    assert panel._tracks.target() == second
+    away.rename(tracked_case)
+
+
 # Rows and views
 
 
@@ -170,6 +202,17 @@ def test_a_link_is_taken_apart_by_selecting_it(host, panel):
     assert panel._tracks.target() == (apart, FIRST)
 
 
+def test_a_link_that_only_has_the_focus_is_not_unlinked(host, panel):
+    import qt
+
+    before, table = tracks_of(panel), panel.ui.linkTable
+    choose_cell(panel, track_at(panel, BASELINE, STAYS), FIRST)
+    table.selectionModel().setCurrentIndex(table.model().index(0, 0), qt.QItemSelectionModel.NoUpdate)
+    push(panel.ui.unlinkButton)
+    assert tracks_of(panel) == before
+    assert "is picked" in panel.ui.linkHintLabel.text
+
+
 def test_unlinking_by_clicks_in_the_views_makes_the_later_lesion_new(host, widget):
     stays = track_at(widget, BASELINE, STAYS)
     click_cell(host, widget, stays, FIRST)
@@ -224,6 +267,18 @@ def test_a_reader_marks_what_goes_on_as_new_and_takes_it_back(host, panel):
     assert tracks_of(panel) == before
 
 
+def test_a_lesion_stays_selected_while_it_gets_a_track_of_its_own_and_gives_it_up(host, panel):
+    stays = track_at(panel, BASELINE, STAYS)
+    choose_cell(panel, stays, FIRST)
+    push(panel.ui.markNewButton)
+    apart = track_at(panel, FIRST, STAYS)
+    assert apart != stays
+    assert panel._tracks.target() == (apart, FIRST)
+    assert "Marked new by" in panel.ui.targetLabel.text
+    push(panel.ui.takeBackButton)
+    assert panel._tracks.target() == (stays, FIRST)
+
+
 def test_a_place_that_was_not_imaged_is_not_resolved(host, panel):
     gone = track_at(panel, BASELINE, MOVES_FROM)
     choose_cell(panel, gone, FIRST)
@@ -240,6 +295,7 @@ def test_what_is_no_lesion_leaves_its_track_and_the_totals(host, panel):
     study = panel.logic.results().study(FIRST)
     assert study.totals.lesion_count == before - 1
     assert [each.decision_reason for each in study.rejected] == ["Artifact"]
+    assert "since they were followed" not in panel.ui.verdictLabel.text  # the tracks were built anew with the decision
 
 
 def test_a_comment_is_kept_with_the_track_and_shown(host, panel):

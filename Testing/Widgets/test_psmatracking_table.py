@@ -12,6 +12,8 @@ from tracking_panel import (
     BASELINE,
     COMES,
     FIRST,
+    GOES,
+    ONE,
     SECOND,
     SHRINKS,
     choose_cell,
@@ -52,6 +54,17 @@ def test_a_cell_has_the_value_and_the_change_against_the_baseline(panel):
         before, after = (getattr(cells[study], attribute) for study in (BASELINE, SECOND))
         decimals = 1 if after >= 10 else 2
         assert panel._tracks.table.texts(shrinks)[5] == f"{after:.{decimals}f} {100 * (after / before - 1):+.0f} %"
+
+
+def test_numbers_are_not_cut_off_and_come_before_words(panel):
+    view, one = panel.ui.trackTable, track_at(panel, FIRST, ONE)
+    text = panel._tracks.table.texts(one)[4]
+    assert int(text.split()[1]) > 500  # percent: two lesions became one large one
+    assert view.fontMetrics().horizontalAdvance(text) + 22 <= view.columnWidth(4)  # pixels of swatch and margins
+    back = track_at(panel, SECOND, GOES)
+    value, change, percent, word = panel._tracks.table.texts(back)[5].split()
+    assert (percent, word) == ("%", "reappeared")
+    assert float(value) > 0 > float(change)
 
 
 def test_the_class_is_that_of_the_chosen_pair_of_studies(panel):

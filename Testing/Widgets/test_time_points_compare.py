@@ -132,6 +132,15 @@ def test_a_fade_and_a_checkerboard_bring_the_later_study_over_the_first(host: An
     assert np.abs(checkered - picture(host, "PSMA1Axial")).max() > 50
 
 
+def test_what_is_laid_over_is_named_in_full_in_a_narrow_column(host: Any, opened: Any):
+    opened.show([BASELINE, FIRST, SECOND, SECOND + 1])
+    host.process_events()
+    opened.setFade(0.5)
+    first_row = np.ptp(picture(host, "PSMA1Axial")[3:16], axis=2).max(axis=0)
+    assert first_row[5] > 80  # the ground of the label
+    assert first_row[-3:].max() < 40  # which ends before the view does
+
+
 def test_studies_that_are_not_registered_are_named_and_cannot_be_laid_over(host: Any, opened: Any):
     from PSMATheranosticsMrml.study_points import StudyPoints
 
