@@ -24,6 +24,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("Testing", "Testing/Mrml", "Te
 
 PANEL_WIDTH, HEIGHT, GAP = 472, 1010, 8
 COLUMN_WIDTH, VIEW_HEIGHT = 400, 560
+TRACKING_SIZE = (1480, 1000)
 
 
 def main() -> None:
@@ -44,12 +45,12 @@ def main() -> None:
         for name, prepare, views in (
             ("PSMATheranostics", prepare_case, (("PSMA1Mip", "PSMA1Axial"), ("PSMA2Mip", "PSMA2Axial"))),
             ("PSMASegment", prepare_segment, (("PSMA1Mip",), ("PSMA1Axial", "PSMA1Coronal"))),
-            ("PSMATracking", prepare_tracking, (("PSMA1Mip", "PSMA1Axial"), ("PSMA2Mip", "PSMA2Axial"))),
         ):
             picture = options.out / f"{name}.png"
             take(host, name, case, prepare, views, picture)
             sys.stdout.write(f"{picture}\n")
         for picture in (
+            take_tracking(host, case, options.out / "PSMATracking.png"),
             take_views(host, case, options.out / "views.png"),
             take_report(case, options.out / "report.png"),
         ):
@@ -92,11 +93,23 @@ def prepare_segment(widget: Any) -> None:
     widget._review.jump()
 
 
-def prepare_tracking(widget: Any) -> None:
-    """The third lesion, then and at the last follow-up."""
+def take_tracking(host: Any, case: Path, path: Path) -> Path:
+    """All studies side by side with the third lesion, as the window shows them."""
+    import slicer
+    from PSMATheranosticsMrml import session
     from tracking_panel import choose_cell
 
-    choose_cell(widget, "L03", widget._results.studies[-1].study_id)
+    slicer.mrmlScene.Clear(False)
+    session.setCaseFolder(case)
+    widget = host.make_widget(host.load_module(ROOT / "PSMATracking" / "PSMATracking.py"))
+    with host.show_window(widget, TRACKING_SIZE) as window:
+        widget.parent.enter()
+        host.process_events()
+        choose_cell(widget, "L03", widget._results.studies[-1].study_id)
+        host.process_events()
+        window.grab().save(str(path), "PNG", 0)  # 0: smallest file
+    host.remove_widget(widget)
+    return path
 
 
 def take(
