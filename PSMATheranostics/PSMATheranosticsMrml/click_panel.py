@@ -110,7 +110,10 @@ class ClickPanel:
         if told is not None and told.step:
             self._clicked = told.lesion
             self._onClicked()
-        self._showThreshold()
+            # Its lesion is about to be selected; to ask the table would fill it before the views are drawn.
+            self._setThreshold(self._corrections.threshold)
+        else:
+            self._showThreshold()
 
     def _onSplitClick(self, click: ViewClick) -> None:
         """Split at once where the click is; with Ctrl, wait for a second click on the other part."""
@@ -157,7 +160,10 @@ class ClickPanel:
             self._apply(self._corrections.endThreshold, _("The threshold cannot be stored."))
 
     def _showThreshold(self) -> None:
-        threshold, slider = self._threshold(), self._ui.clickThresholdSliderWidget
+        self._setThreshold(self._threshold())
+
+    def _setThreshold(self, threshold: Threshold | None) -> None:
+        slider = self._ui.clickThresholdSliderWidget
         for widget in (slider, self._ui.clickPresetButton):
             widget.enabled = threshold is not None
         if threshold is not None and not self._isHeld:
