@@ -17,6 +17,8 @@ def volume(host: Any) -> Any:
     """40 x 50 x 45 voxels of 3 mm, a hot one at `HOT_IJK`, shown in all views."""
     import slicer
 
+    for name in ("Red", "Green", "Yellow"):
+        host.gestures.view(name).renderWindow()  # as in Slicer, the views are there before what they show
     array = np.zeros((45, 50, 40), np.float32)
     array[HOT_IJK[2] - 1 : HOT_IJK[2] + 2, HOT_IJK[1] - 1 : HOT_IJK[1] + 2, HOT_IJK[0] - 1 : HOT_IJK[0] + 2] = 10
     node = slicer.util.addVolumeFromArray(array, name="PET")
