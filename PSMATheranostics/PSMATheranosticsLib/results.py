@@ -255,6 +255,8 @@ def _lesion_result(
 ) -> LesionResult:
     track = None if lesion.track is None else tracks.get(lesion.track)
     novelty = read.ancestry.novelty(track, lesion.study_id)
+    own = links.get((lesion.study_id, lesion.lesion), ())
+    carrying = _carrying(own, lesion.study_id, read)
     return LesionResult(
         lesion=lesion.lesion,
         track="" if track is None else track.label,
@@ -282,10 +284,20 @@ def _lesion_result(
                 reason=link.reason,
                 primary=link.primary,
                 status=link.status,
+                carries=link is carrying,
             )
-            for link in links.get((lesion.study_id, lesion.lesion), ())
+            for link in own
         ),
     )
+
+
+def _carrying(links: Sequence[LinkRecord], study_id: int, read: _Case) -> LinkRecord | None:
+    """The primary link to the latest earlier study; from PET to PET before PET to SPECT, as tracks are built."""
+    modality = {study.study_id: study.modality for study in read.studies}
+    primary = [link for link in links if link.primary]
+    if modality[study_id] != "SPECT":
+        primary = [link for link in primary if modality[link.baseline_id] != "SPECT"] or primary
+    return primary[-1] if primary else None
 
 
 def _registration_result(stored: RegistrationRecord) -> RegistrationResult:

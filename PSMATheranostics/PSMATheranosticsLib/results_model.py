@@ -34,6 +34,7 @@ class LinkResult:
     reason: str
     primary: bool
     status: str  # "proposed", "accepted", "edited"
+    carries: bool = False  # the one link on which the track came to the later lesion
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class LesionResult:
 
     @property
     def carrying_link(self) -> LinkResult | None:
-        """The link on which the track came here: the primary one to the latest earlier study."""
-        return next((link for link in reversed(self.links) if link.primary), None)
+        """The link on which the track came here; None where it begins here."""
+        return next((link for link in self.links if link.carries), None)
 
 
 @dataclass(frozen=True)
