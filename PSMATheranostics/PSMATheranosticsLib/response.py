@@ -41,6 +41,15 @@ class ResponseInput:
 
 
 @dataclass(frozen=True)
+class ResponsePart:
+    """One of several findings that a criterion puts together, such as PSA and RECIP in the composite."""
+
+    name: str
+    category: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Response:
     """The category that a criterion's rules give: a candidate until a reader confirms it.
 
@@ -59,6 +68,9 @@ class Response:
     why: str
     branches: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    parts: tuple[ResponsePart, ...] = ()
+    exploratory: bool = False
+    verified: bool = True
 
 
 class ResponseCriterion(Protocol):

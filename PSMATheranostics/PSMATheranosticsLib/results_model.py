@@ -14,7 +14,9 @@ from PSMATrackingLib.heterogeneity import Heterogeneity
 from PSMATrackingLib.lesion_response import Burden
 from PSMATrackingLib.repeatability import DEFAULT_LIMITS, Limits
 
+from .clinical_model import ClinicalFacts, Conflict, PsaValue, ReferenceRegionResult, ScoreResult, SignOffResult
 from .records import NO_REGION
+from .response import ResponsePart
 from .study import Patient, Scaling
 
 SCHEMA = "psma-results/1"
@@ -57,6 +59,7 @@ class LesionResult:
     region_source: str = ""  # "proposed", or "reader" where somebody chose it
     reviewed: bool = False  # a reader accepted it
     links: tuple[LinkResult, ...] = ()  # by the time of the earlier study
+    mi_psma: int | None = None  # 0 to 3; None where the reference regions are not there
 
     @property
     def carrying_link(self) -> LinkResult | None:
@@ -125,6 +128,10 @@ class StudyResult:
     removed: tuple[dict[str, Any], ...]  # regions that the segmentation took as physiological or too small
     warnings: tuple[str, ...]
     by_region: dict[str, Totals] = field(default_factory=dict)  # of those that count: REGIONS in order, UNKNOWN_REGION
+    references: tuple[ReferenceRegionResult, ...] = ()
+    scores: tuple[ScoreResult, ...] = ()
+    change_from_previous_percent: dict[str, float | None] = field(default_factory=dict)  # the study of its kind before
+    change_from_nadir_percent: dict[str, float | None] = field(default_factory=dict)  # lowest PSMA-TV before it
 
 
 @dataclass(frozen=True)
@@ -246,6 +253,12 @@ class ResponseResult:
     why: str
     branches: tuple[str, ...]
     notes: tuple[str, ...]
+    parts: tuple[ResponsePart, ...] = ()
+    exploratory: bool = False
+    verified: bool = True  # False: rests on a rule that no source read for this program confirms
+    overridden: str = ""  # the category by the rules, where a reader decided otherwise
+    override_reason: str = ""
+    confirmed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -276,6 +289,11 @@ class Results:
     responses_by_lesion: tuple[LesionResponse, ...] = ()  # by later study; that to the baseline first
     response_limits: Limits = DEFAULT_LIMITS
     treatments: tuple[Treatment, ...] = ()  # by time
+    other_responses: tuple[ResponseResult, ...] = ()  # by the other criteria, by follow-up
+    clinical: ClinicalFacts = ClinicalFacts()
+    psa: tuple[PsaValue, ...] = ()  # by day
+    conflicts: tuple[Conflict, ...] = ()
+    sign_off: SignOffResult = SignOffResult()
 
     def study(self, study_id: int) -> StudyResult:
         """The study with ``study_id``; ``KeyError`` where there is none."""
