@@ -152,6 +152,7 @@ def run_case(case: Case, registration: str) -> Outcome:
                 matching if name == OURS else _as_matching(matching, edges, pair, (before, after), transform)
             )
     planted = [visit.foci for visit in case.visits]
+    spect = [index for index, visit in enumerate(case.visits) if visit.modality == "SPECT"]
     numbers = [sorted(visit.foci) for visit in case.visits]
     for name in (OURS, *PEERS):
         score = Score()
@@ -159,7 +160,7 @@ def run_case(case: Case, registration: str) -> Outcome:
             if first == 0 or second == first + 1:
                 known = tuple({k for k, foci in planted[v].items() if foci} for v in (first, second))
                 score_links(score, (first, second), case.edges[first, second], links[name][first, second], known)
-        score_statuses(score, case.tracks, build_tracks(numbers, matchings[name]), planted)
+        score_statuses(score, case.tracks, build_tracks(numbers, matchings[name], spect=spect), planted)
         outcome.scores[name] = score
     return outcome
 

@@ -164,7 +164,8 @@ def _case(
         return not visits[visit].unseen.isdisjoint(visits[home].foci[label])
 
     edges = foci_edges([visit.foci for visit in visits])
-    tracks = true_tracks([volumes_ml(visit.labels) for visit in visits], edges, imaged, hidden)
+    spect = [index for index, visit in enumerate(visits) if visit.modality == "SPECT"]
+    tracks = true_tracks([volumes_ml(visit.labels) for visit in visits], edges, imaged, hidden, spect)
     return Case(name, burden, tuple(visits), edges, tuple(tracks), map_points)
 
 

@@ -7,7 +7,13 @@ from PSMASegmentLib.phantom.course_truth import TrueTrack, foci_edges, true_trac
 Foci = list[dict[int, set[str]]]
 
 
-def tracks_of(foci: Foci, volumes: list[dict[int, float]] | None = None, unseen: tuple = (), cut: tuple = ()) -> list:
+def tracks_of(
+    foci: Foci,
+    volumes: list[dict[int, float]] | None = None,
+    unseen: tuple = (),
+    cut: tuple = (),
+    spect: tuple[int, ...] = (),
+) -> list:
     """Tracks of lesions given by their foci; ``unseen`` and ``cut`` hold (home, label, visit)."""
     sizes = volumes or [dict.fromkeys(visit, 1.0) for visit in foci]
     return true_tracks(
@@ -15,6 +21,7 @@ def tracks_of(foci: Foci, volumes: list[dict[int, float]] | None = None, unseen:
         foci_edges(foci),
         lambda *which: which not in cut,
         lambda home, label, visit: (home, label, visit) in unseen,
+        spect,
     )
 
 
@@ -48,6 +55,15 @@ def test_a_merged_lesion_carries_on_its_largest_source() -> None:
     assert found == [
         ({0: 1}, {0: "baseline", 1: "merged"}),
         ({0: 2, 1: 7, 2: 7}, {0: "baseline", 1: "persistent", 2: "persistent"}),
+    ]
+
+
+def test_what_merges_on_spect_goes_on_by_itself_on_the_next_pet() -> None:
+    foci: Foci = [{1: {"a"}, 2: {"b"}}, {7: {"a", "b"}}, {1: {"a"}, 2: {"b"}}]
+    volumes = [{1: 1.0, 2: 3.0}, {7: 4.0}, {1: 1.0, 2: 3.0}]
+    assert told(tracks_of(foci, volumes, spect=(1,))) == [
+        ({0: 1, 2: 1}, {0: "baseline", 1: "merged", 2: "persistent"}),
+        ({0: 2, 1: 7, 2: 2}, {0: "baseline", 1: "persistent", 2: "persistent"}),
     ]
 
 

@@ -38,22 +38,25 @@ def foci_edges(foci: Sequence[Mapping[int, Collection[str]]]) -> dict[tuple[int,
     return edges
 
 
-def true_tracks(volumes: Sequence[Mapping[int, float]], edges: Edges, imaged: Ask, hidden: Ask) -> list[TrueTrack]:
+def true_tracks(
+    volumes: Sequence[Mapping[int, float]], edges: Edges, imaged: Ask, hidden: Ask, spect: Collection[int] = ()
+) -> list[TrueTrack]:
     """Tracks of planted lesions.
 
     ``volumes`` holds mL by label for each visit: a split goes on in its largest part, a merged lesion carries on the
     track of its largest source. ``imaged`` says whether the other visit shows the place of a lesion, ``hidden`` whether
-    the lesion is there, but too small or too faint to be seen.
+    the lesion is there, but too small or too faint to be seen. ``spect`` are the visits that are SPECT, where
+    neighbors run together: what merges there goes on by itself on the next PET.
     """
     tracks: list[TrueTrack] = []
     of: dict[tuple[int, int], TrueTrack] = {}
     for visit, own in enumerate(volumes):
-        earlier = {label: _latest(edges, visit, label) for label in own}
+        earlier = {label: _origin(edges, visit, label, spect) for label in own}
         for home in range(visit - 1, -1, -1):
             labels = {label for label, found in earlier.items() if found == home}
             pairs = {(a, b) for a, b in edges.get((home, visit), ()) if b in labels}
             for group in _groups(pairs):
-                _carry_on(tracks, of, group, (home, visit), (volumes[home], own))
+                _carry_on(tracks, of, group, (home, visit), (volumes[home], own), visit in spect)
         for label in sorted(own):
             if (visit, label) not in of:
                 unseen = [k for k in range(visit) if not imaged(visit, label, k)]
@@ -69,9 +72,11 @@ def true_tracks(volumes: Sequence[Mapping[int, float]], edges: Edges, imaged: As
     return tracks
 
 
-def _latest(edges: Edges, visit: int, label: int) -> int:
-    """The latest earlier visit with an edge to a lesion, -1 for none."""
-    return max((i for (i, j), pairs in edges.items() if j == visit and any(b == label for _, b in pairs)), default=-1)
+def _origin(edges: Edges, visit: int, label: int, spect: Collection[int]) -> int:
+    """The latest earlier visit with an edge to a lesion, -1 for none; to one of a PET a PET where there is any."""
+    linked = {i for (i, j), pairs in edges.items() if j == visit and any(b == label for _, b in pairs)}
+    pets = linked - set(spect)
+    return max(pets if pets and visit not in spect else linked, default=-1)
 
 
 def _groups(pairs: Collection[tuple[int, int]]) -> list[set[tuple[int, int]]]:
@@ -90,6 +95,7 @@ def _carry_on(
     group: Collection[tuple[int, int]],
     visits: tuple[int, int],
     volumes: tuple[Mapping[int, float], Mapping[int, float]],
+    on_spect: bool,
 ) -> None:
     """Continue, start and end the tracks of one group of lesions."""
     home, visit = visits
@@ -113,7 +119,7 @@ def _carry_on(
     for other in sources:
         if other != source:
             of[home, other].status[visit] = "merged"
-            of[home, other].ended = True
+            of[home, other].ended = not on_spect
     for other in targets:
         if other != target:
             _start(tracks, of, visit, other, "split")

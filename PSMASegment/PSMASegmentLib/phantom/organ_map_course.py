@@ -174,7 +174,7 @@ def _with_truth(man: Man, painted: Sequence[Painted], spect: Collection[int], se
         return not painted[visit].unseen.isdisjoint(of[home][label].foci)
 
     volumes = [{lesion.label: lesion.volume_ml for lesion in lesions} for lesions in described]
-    tracks = true_tracks(volumes, edges, imaged, hidden)
+    tracks = true_tracks(volumes, edges, imaged, hidden, spect)
     track_of = {(visit, label): track.number for track in tracks for visit, label in track.lesions.items()}
     visits = [
         CourseVisit(
