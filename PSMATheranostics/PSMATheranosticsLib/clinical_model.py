@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-REFERENCE_REGIONS = ("blood pool", "liver", "spleen", "parotid")
+REFERENCE_REGIONS = ("blood pool", "liver", "spleen", "right parotid", "left parotid")
 PROSTATE = ("", "in situ", "removed")
 VISUAL_CHANGES = ("decrease", "increase", "neither")
 
@@ -17,6 +17,12 @@ class PsaValue:
     day: date
     ng_ml: float
     source: str = "entered"
+    below_limit: bool = False  # the assay told "less than ng_ml"
+
+    @property
+    def text(self) -> str:
+        """Such as "4.2 ng/mL" or "< 0.01 ng/mL"."""
+        return f"{'< ' if self.below_limit else ''}{self.ng_ml:g} ng/mL"
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class ScoreResult:
     """What a score says about one study.
 
     ``value`` is text for reading, "NE" where it cannot be said; ``number`` is its figure where there is one. ``inputs``
-    are names and values that it rests on. ``verified`` is false for rules that no source read for this program confirms.
+    are names and values that it rests on. ``verified`` is false for rules that no source read for this program
+    confirms.
     """
 
     name: str

@@ -10,12 +10,21 @@ Sources: Gafita et al. 2022, J Nucl Med 63:1651-1658, doi 10.2967/jnumed.121.263
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from .errors import InputError
-from .response import NOT_EVALUABLE, Response, ResponseInput, ScanFacts
+from .i18n import tr
+from .response import NOT_EVALUABLE, Response, ResponseInput
+from .response_notes import comparison_notes, modality_problem
 
 CR, PR, SD, PD = "RECIP-CR", "RECIP-PR", "RECIP-SD", "RECIP-PD"
+TABLE = {
+    ("decrease", False): PR,
+    ("decrease", True): SD,
+    ("neither", False): SD,
+    ("neither", True): SD,
+    ("increase", False): SD,
+    ("increase", True): PD,
+}
 
 # Gafita 2022: a decrease of at least 30 % without new lesions is a partial response, an increase of at least 20 %
 # with new lesions is progression. The limits belong to the categories.
@@ -25,16 +34,15 @@ PROGRESSION_RATIO = 1.2
 # far below what a voxel adds and far above rounding.
 RATIO_TOLERANCE = 1e-9
 
-# Design choices of this software, not part of RECIP 1.0. The criterion was developed with an interim scan at about
-# 12 weeks, and PSMA expression may change in the first 8 weeks of a treatment without a change of the disease.
-EARLY_DAYS = 56
-USUAL_DAYS = 84
-# Below this baseline volume a few voxels decide the category.
+# Choices of this software, not part of RECIP 1.0, which knows no smallest volume: below them a few voxels decide.
 SMALL_BASELINE_ML = 1.0
+SMALL_CHANGE_ML = 0.5
+
+Verdict = tuple[str, str, tuple[str, ...]]  # category, reason, and the categories possible where a question is open
 
 
 class Recip1:
-    """RECIP 1.0 against one fixed baseline (no nadir).
+    """RECIP 1.0 on PET by measured volumes, against one fixed baseline (no nadir).
 
     ==========  ==============  =================
     change      no new lesion   new lesion(s)
@@ -47,164 +55,174 @@ class Recip1:
     """
 
     name = "RECIP 1.0"
+    modality = "PET"
+    categories = (CR, PR, SD, PD)
+    enabled = True
 
     def evaluate(self, inputs: ResponseInput) -> Response:
         """Candidate category for ``inputs``, decided on the unrounded volumes.
 
         ``NE`` is given where a volume is missing, the baseline volume is 0, new lesions cannot be assessed and the
-        possible answers differ (``branches`` names both), PET is compared with SPECT, or the inputs contradict each
+        possible answers differ (``branches`` names both), a scan is a SPECT, or the inputs contradict each
         other; ``why`` then starts its reason with "input conflict".
 
         Raises:
             InputError: a volume is negative, infinite or not a number.
         """
-        base = _checked(inputs.baseline_ttv_ml, "baseline")
-        followup = _checked(inputs.followup_ttv_ml, "follow-up")
-        change = None if base is None or followup is None or base == 0 else 100.0 * (followup - base) / base
-        category, reason, branches = _decide(base, followup, inputs)
-        why = f"{_volumes_text(base, followup, change)}, {_new_lesions_text(inputs.new_lesions)}: {reason}"
-        return Response(self.name, category, change, why, branches, _notes(inputs, base, followup, category))
+        verdict = decide_by_volumes(inputs, modality_problem(inputs, self.modality))
+        notes = [*category_notes(inputs, verdict), *comparison_notes(inputs)]
+        return volume_response(self.name, inputs, verdict, notes)
 
 
-def _checked(volume_ml: float | None, scan: str) -> float | None:
-    if volume_ml is not None and not (math.isfinite(volume_ml) and volume_ml >= 0):
-        raise InputError(
-            f"The {scan} tumor volume is {volume_ml} mL: RECIP needs a volume of 0 mL or more. Measure the scan again."
-        )
-    return volume_ml
+def volume_response(name: str, inputs: ResponseInput, verdict: Verdict, notes: list[str]) -> Response:
+    """The response of a criterion that rests on volumes and new lesions."""
+    category, reason, branches = verdict
+    why = tr("{volumes}, {new_lesions}: {reason}").format(
+        volumes=volumes_text(inputs), new_lesions=new_lesions_text(inputs.new_lesions), reason=reason
+    )
+    return Response(name, category, change_percent(inputs), why, branches, tuple(notes))
 
 
-def _decide(base: float | None, followup: float | None, inputs: ResponseInput) -> tuple[str, str, tuple[str, ...]]:
-    """Category, reason, and the categories that are possible where a question is open."""
-    missing = [name for name, volume in (("baseline", base), ("follow-up", followup)) if volume is None]
+def decide_by_volumes(inputs: ResponseInput, problem: str = "") -> Verdict:
+    """The verdict by measured volumes. ``problem``: why the scans cannot be compared at all.
+
+    Raises:
+        InputError: a volume is negative, infinite or not a number.
+    """
+    base, followup = inputs.baseline_ttv_ml, inputs.followup_ttv_ml
+    check_volumes(inputs)
     if base is None or followup is None:
-        return NOT_EVALUABLE, f"no tumor volume at {' and '.join(missing)}", ()
-    if _pet_against_spect(inputs):
-        return NOT_EVALUABLE, "volumes of different modalities cannot be compared", ()
-    conflict = _conflict(followup, inputs)
+        return NOT_EVALUABLE, _missing_text(base, followup), ()
+    if problem:
+        return NOT_EVALUABLE, problem, ()
+    return decide(base, followup, inputs.new_lesions, inputs.residual_uptake)
+
+
+def decide(base: float, followup: float, new_lesions: bool | None, residual_uptake: bool | None) -> Verdict:
+    """The table of RECIP 1.0 for two volumes in mL, 0 or more, and the reader's two statements (None: open)."""
+    conflict = uptake_conflict(followup, new_lesions, residual_uptake)
     if conflict:
-        return NOT_EVALUABLE, f"input conflict: {conflict}", ()
+        return NOT_EVALUABLE, conflict, ()
     if base == 0:
-        return NOT_EVALUABLE, _no_baseline_reason(followup, inputs.new_lesions), ()
-    if followup == 0 and inputs.residual_uptake is False:
-        return CR, "no PSMA uptake left, stated by a reader", ()
-    if inputs.new_lesions is not None:
-        return *_by_table(base, followup, inputs.new_lesions), ()
-    without, with_new = _by_table(base, followup, False), _by_table(base, followup, True)
-    if without[0] == with_new[0]:
-        return without[0], f"{_between_text()}, so that new lesions would not change the category", ()
-    return NOT_EVALUABLE, f"{without[0]} without new lesions, {with_new[0]} with", (without[0], with_new[0])
+        return NOT_EVALUABLE, _no_baseline_reason(followup, new_lesions), ()
+    if followup == 0 and residual_uptake is False:
+        return CR, no_uptake_text(), ()
+    change = change_class(base, followup)
+    if new_lesions is not None:
+        return TABLE[change, new_lesions], _clause(change, new_lesions), ()
+    without, with_new = TABLE[change, False], TABLE[change, True]
+    if without == with_new:
+        text = tr(
+            "less than 30 % decrease and less than 20 % increase, so that new lesions would not change the category"
+        )
+        return without, text, ()
+    return NOT_EVALUABLE, either_text(without, with_new), (without, with_new)
 
 
-def _by_table(base: float, followup: float, new_lesions: bool) -> tuple[str, str]:
+def change_class(base: float, followup: float) -> str:
+    """Which of "decrease", "increase" and "neither" the change of a volume above 0 mL is to RECIP 1.0."""
     tolerance = RATIO_TOLERANCE * base
     if followup <= PARTIAL_RESPONSE_RATIO * base + tolerance:
-        if new_lesions:
-            return SD, "at least 30 % decrease, but with new lesions"
-        return PR, "at least 30 % decrease without new lesions"
-    if followup >= PROGRESSION_RATIO * base - tolerance:
-        if new_lesions:
-            return PD, "at least 20 % increase with new lesions"
-        return SD, "at least 20 % increase, but without new lesions"
-    return SD, _between_text()
+        return "decrease"
+    return "increase" if followup >= PROGRESSION_RATIO * base - tolerance else "neither"
 
 
-def _between_text() -> str:
-    return "less than 30 % decrease and less than 20 % increase"
+def change_percent(inputs: ResponseInput) -> float | None:
+    """Change of the total tumor volume in percent, unrounded; None where the ratio is undefined."""
+    base, followup = inputs.baseline_ttv_ml, inputs.followup_ttv_ml
+    return None if base is None or followup is None or base == 0 else 100.0 * (followup - base) / base
 
 
-def _pet_against_spect(inputs: ResponseInput) -> bool:
-    return _differ(inputs.baseline, inputs.followup, "modality")
+def check_volumes(inputs: ResponseInput) -> None:
+    """Raise ``InputError`` for a volume that is negative, infinite or not a number."""
+    for volume_ml, scan in ((inputs.baseline_ttv_ml, "baseline"), (inputs.followup_ttv_ml, "follow-up")):
+        if volume_ml is not None and not (math.isfinite(volume_ml) and volume_ml >= 0):
+            raise InputError(
+                f"The {scan} tumor volume is {volume_ml} mL: a response needs a volume of 0 mL or more. "
+                "Measure the scan again."
+            )
 
 
-def _conflict(followup: float, inputs: ResponseInput) -> str:
-    """What the inputs say against each other; "" when they agree."""
-    if followup == 0 and inputs.new_lesions:
-        return "new lesions are uptake, but the follow-up volume is 0 mL; segment the new lesions or reject them"
-    if inputs.residual_uptake is False and followup > 0:
-        return "a reader sees no uptake left, but lesions are segmented; reject the lesions or withdraw the statement"
-    if inputs.residual_uptake is False and inputs.new_lesions:
-        return "a reader sees no uptake left, but there are new lesions"
+def uptake_conflict(followup: float | None, new_lesions: bool | None, residual_uptake: bool | None) -> str:
+    """What volume, new lesions and residual uptake say against each other; "" when they agree."""
+    if followup == 0 and new_lesions:
+        return tr(
+            "input conflict: new lesions are uptake, but the follow-up volume is 0 mL; "
+            "segment the new lesions or reject them"
+        )
+    if residual_uptake is False and followup is not None and followup > 0:
+        return tr(
+            "input conflict: a reader sees no uptake left, but lesions are segmented; "
+            "reject the lesions or withdraw the statement"
+        )
+    if residual_uptake is False and new_lesions:
+        return tr("input conflict: a reader sees no uptake left, but there are new lesions")
     return ""
 
 
-def _no_baseline_reason(followup: float, new_lesions: bool | None) -> str:
-    if followup == 0:
-        return "no PSMA-positive disease on either scan, the change is undefined"
-    if new_lesions:
-        return "new PSMA-positive disease; RECIP is not applicable because the baseline volume is 0 mL"
-    return "the change is undefined because the baseline volume is 0 mL"
-
-
-def _notes(inputs: ResponseInput, base: float | None, followup: float | None, category: str) -> tuple[str, ...]:
+def category_notes(inputs: ResponseInput, verdict: Verdict) -> list[str]:
+    """Notes on what the category needs, leaves open, or hangs on."""
+    base, followup = inputs.baseline_ttv_ml, inputs.followup_ttv_ml
+    category, _, branches = verdict
     notes = []
     if followup == 0 and category in (PR, NOT_EVALUABLE) and base:
         if inputs.residual_uptake is None:
-            notes.append("RECIP-CR needs a reader: is any PSMA uptake of tumor left at follow-up?")
+            notes.append(tr("RECIP-CR needs a reader: is any PSMA uptake of tumor left at follow-up?"))
         elif inputs.residual_uptake:
-            notes.append("Not RECIP-CR: a reader sees uptake that is left, although none was segmented.")
+            notes.append(tr("Not RECIP-CR: a reader sees uptake that is left, although none was segmented."))
     if category == CR:
-        notes.append("Loss of PSMA expression is possible: check CT, and FDG PET where available.")
-    if base is not None and 0 < base < SMALL_BASELINE_ML:
-        notes.append(f"The baseline volume is below {SMALL_BASELINE_ML:g} mL: a few voxels can change the category.")
-    notes += _interval_notes(inputs.interval_days) + _scan_notes(inputs.baseline, inputs.followup)
-    return tuple(notes)
-
-
-def _interval_notes(days: float | None) -> list[str]:
-    if days is None or days >= USUAL_DAYS:
-        return []
-    if days < EARLY_DAYS:
-        return [f"The scans are {days:.0f} days apart, less than 8 weeks: too early to read progression."]
-    return [f"The scans are {days:.0f} days apart, less than the 12 weeks after which RECIP was studied."]
-
-
-def _scan_notes(baseline: ScanFacts | None, followup: ScanFacts | None) -> list[str]:
-    if baseline is None or followup is None:
-        return []
-    notes = []
-    if _differ(baseline, followup, "modality"):
-        notes.append(f"The baseline is {baseline.modality}, the follow-up {followup.modality}.")
-    elif baseline.modality == "SPECT":
-        notes.append("RECIP on SPECT is exploratory: small new lesions can be missed.")
-    if _differ(baseline, followup, "tracer"):
-        notes.append(f"The tracers differ: {baseline.tracer} and {followup.tracer}.")
-    notes += _segmentation_notes(baseline.segmentation, followup.segmentation)
+        notes.append(loss_note())
+    if PD in branches:
+        notes.append(not_assessable_note())
+    if base is not None and followup is not None and base > 0:
+        if base < SMALL_BASELINE_ML:
+            text = tr("The baseline volume is below {limit} mL: a few voxels can change the category.")
+            notes.append(text.format(limit=f"{SMALL_BASELINE_ML:g}"))
+        elif abs(followup - base) < SMALL_CHANGE_ML and change_class(base, followup) != "neither":
+            text = tr("The volume changed by less than {limit} mL: a few voxels can change the category.")
+            notes.append(text.format(limit=f"{SMALL_CHANGE_ML:g}"))
     return notes
 
 
-def _segmentation_notes(baseline: Mapping[str, str], followup: Mapping[str, str]) -> list[str]:
-    if not baseline or not followup:
-        return []
-    names = dict.fromkeys([*baseline, *followup])
-    differing = [
-        f"{name} {baseline.get(name, 'none')} and {followup.get(name, 'none')}"
-        for name in names
-        if baseline.get(name) != followup.get(name)
-    ]
-    if not differing:
-        return []
-    return [f"The scans were segmented differently ({'; '.join(differing)}): the change mixes method and disease."]
+def loss_note() -> str:
+    """What a reader checks before believing in a complete response."""
+    return tr("Loss of PSMA expression is possible: check CT, and FDG PET where available.")
 
 
-def _differ(baseline: ScanFacts | None, followup: ScanFacts | None, fact: str) -> bool:
-    """Whether both scans state ``fact`` and state it differently."""
-    if baseline is None or followup is None:
-        return False
-    first, second = getattr(baseline, fact), getattr(followup, fact)
-    return bool(first and second and first.casefold() != second.casefold())
+def not_assessable_note() -> str:
+    """What new lesions that cannot be assessed mean, as in diffuse marrow involvement (choice of this software)."""
+    return tr(
+        "RECIP-PD needs a new lesion: where new lesions cannot be assessed, as in diffuse marrow involvement, "
+        "the rule cannot reach it."
+    )
 
 
-def _volumes_text(base: float | None, followup: float | None, change: float | None) -> str:
-    text = f"PSMA-TV {_ml_text(base)} -> {_ml_text(followup)} mL"
-    return text if change is None else f"{text} ({percent_text(change)})"
+def no_uptake_text() -> str:
+    """The clause of RECIP-CR."""
+    return tr("no PSMA uptake left, stated by a reader")
 
 
-def _ml_text(volume_ml: float | None) -> str:
-    if volume_ml is None:
-        return "missing"
-    # A volume that is not zero must not read as zero.
-    return f"{volume_ml:.1f}" if volume_ml == 0 or volume_ml >= 0.05 else f"{volume_ml:.2g}"
+def either_text(without: str, with_new: str) -> str:
+    """The reason where only the answer on new lesions is missing."""
+    return tr("{without} without new lesions, {with_new} with").format(without=without, with_new=with_new)
+
+
+def volumes_text(inputs: ResponseInput) -> str:
+    """Both total tumor volumes and their change in a few words."""
+    before, after = _ml_text(inputs.baseline_ttv_ml), _ml_text(inputs.followup_ttv_ml)
+    change = change_percent(inputs)
+    if change is None:
+        return tr("PSMA-TV {before} -> {after} mL").format(before=before, after=after)
+    return tr("PSMA-TV {before} -> {after} mL ({change})").format(
+        before=before, after=after, change=percent_text(change)
+    )
+
+
+def new_lesions_text(new_lesions: bool | None) -> str:
+    """Whether there are new lesions, in words."""
+    if new_lesions is None:
+        return tr("new lesions not assessable")
+    return tr("new lesions") if new_lesions else tr("no new lesion")
 
 
 def percent_text(change: float) -> str:
@@ -227,7 +245,34 @@ def _side(change: float) -> int:
     return 1 if change >= 100 * (PROGRESSION_RATIO - 1) - tolerance else 0
 
 
-def _new_lesions_text(new_lesions: bool | None) -> str:
-    if new_lesions is None:
-        return "new lesions not assessable"
-    return "new lesions" if new_lesions else "no new lesion"
+def _clause(change: str, new_lesions: bool) -> str:
+    if change == "decrease":
+        if new_lesions:
+            return tr("at least 30 % decrease, but with new lesions")
+        return tr("at least 30 % decrease without new lesions")
+    if change == "increase":
+        if new_lesions:
+            return tr("at least 20 % increase with new lesions")
+        return tr("at least 20 % increase, but without new lesions")
+    return tr("less than 30 % decrease and less than 20 % increase")
+
+
+def _missing_text(base: float | None, followup: float | None) -> str:
+    if base is None and followup is None:
+        return tr("no tumor volume at baseline and follow-up")
+    return tr("no tumor volume at baseline") if base is None else tr("no tumor volume at follow-up")
+
+
+def _no_baseline_reason(followup: float, new_lesions: bool | None) -> str:
+    if followup == 0:
+        return tr("no PSMA-positive disease on either scan, the change is undefined")
+    if new_lesions:
+        return tr("new PSMA-positive disease; RECIP is not applicable because the baseline volume is 0 mL")
+    return tr("the change is undefined because the baseline volume is 0 mL")
+
+
+def _ml_text(volume_ml: float | None) -> str:
+    if volume_ml is None:
+        return tr("missing")
+    # A volume that is not zero must not read as zero.
+    return f"{volume_ml:.1f}" if volume_ml == 0 or volume_ml >= 0.05 else f"{volume_ml:.2g}"

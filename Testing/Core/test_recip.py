@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PSMATheranosticsLib.criteria import CRITERIA
 from PSMATheranosticsLib.errors import InputError
-from PSMATheranosticsLib.recip import CR, PD, PR, SD, Recip1, percent_text
+from PSMATheranosticsLib.recip import CR, PD, PR, SD, Recip1, decide, percent_text
 from PSMATheranosticsLib.response import Response, ResponseInput, ScanFacts
 
 BETTER_TO_WORSE = [CR, PR, SD, PD]
@@ -163,47 +163,112 @@ def test_differences_between_the_scans_are_noted_but_do_not_change_the_category(
 
 def test_pet_is_never_compared_with_spect():
     mixed = ResponseInput(10, 5, False, baseline=ScanFacts("PET"), followup=ScanFacts("SPECT"))
-    assert Recip1().evaluate(mixed).category == "NE"
+    response = Recip1().evaluate(mixed)
+    assert response.category == "NE"
+    assert "different modalities" in response.why
+    assert "The baseline is PET, the follow-up SPECT." in response.notes
+
+
+def test_two_spect_are_left_to_the_criterion_on_spect():
+    spect = ResponseInput(10, 5, False, baseline=ScanFacts("SPECT"), followup=ScanFacts("SPECT"))
+    response = Recip1().evaluate(spect)
+    assert (response.category, response.branches) == ("NE", ())
+    assert "made for PET" in response.why
+
+
+def test_another_scanner_or_reconstruction_is_noted_where_both_scans_state_it():
+    baseline = ScanFacts("PET", scanner="Scanner A", reconstruction="OSEM 3i21s")
+    followup = ScanFacts("PET", scanner="Scanner B", reconstruction="PSF+TOF")
+    notes = Recip1().evaluate(ResponseInput(10, 5, False, baseline=baseline, followup=followup)).notes
+    assert notes == (
+        "The scanners differ: Scanner A and Scanner B.",
+        "The reconstructions differ: OSEM 3i21s and PSF+TOF.",
+    )
+    assert Recip1().evaluate(ResponseInput(10, 5, False, baseline=baseline, followup=ScanFacts("PET"))).notes == ()
+
+
+def test_new_lesions_that_cannot_be_assessed_are_said_to_keep_progression_out_of_reach():
+    assert any("diffuse marrow" in note for note in recip(100, 130, NOT_ASSESSABLE).notes)
+    assert recip(100, 100, NOT_ASSESSABLE).notes == ()
+
+
+def test_a_change_of_a_few_voxels_is_noted_only_where_it_makes_the_category():
+    assert any("changed by less than 0.5 mL" in note for note in recip(2.0, 2.4, True).notes)
+    assert recip(2.0, 2.2, True).notes == ()
+    assert recip(20.0, 26.0, True).notes == ()
 
 
 def test_registry_holds_recip():
     assert CRITERIA["RECIP 1.0"].evaluate(ResponseInput(100, 120, True)).category == PD
 
 
-# The second formulation: cells of the published table, looked up with exact fractions of decimal volumes.
-TABLE = {
-    ("decrease", False): PR,
-    ("decrease", True): SD,
-    ("between", False): SD,
-    ("between", True): SD,
-    ("increase", False): SD,
-    ("increase", True): PD,
-}
+# The second formulation: the published table as a look-up, with exact fractions as thresholds. Volumes are whole
+# numbers of thousandths of a milliliter, so that nothing is rounded here.
+LIMITS = {"partial response": Fraction(-3, 10), "progression": Fraction(1, 5)}
+CATEGORIES = np.array(["NE", CR, PR, SD, PD])
+NE_CODE, CR_CODE, PR_CODE, SD_CODE, PD_CODE = range(5)
+LOOK_UP = np.array([[PR_CODE, SD_CODE], [SD_CODE, SD_CODE], [SD_CODE, PD_CODE]])  # change class, new lesions
+NOBODY, NO, YES = range(3)  # answers of a reader
+ANSWERS = (None, False, True)
 
 
-def table_category(base: Fraction, followup: Fraction, new: bool) -> str:
-    change = (followup - base) / base
-    if change <= Fraction(-3, 10):
-        return TABLE["decrease", new]
-    return TABLE["increase" if change >= Fraction(1, 5) else "between", new]
+def looked_up(base: np.ndarray, followup: np.ndarray, new: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    low, high = LIMITS["partial response"], LIMITS["progression"]
+    change = followup - base
+    fell = change * low.denominator <= low.numerator * base
+    rose = change * high.denominator >= high.numerator * base
+    row = np.where(fell, 0, np.where(rose, 2, 1))
+    without, with_new = LOOK_UP[row, 0], LOOK_UP[row, 1]
+    open_answer = np.where(without == with_new, without, NE_CODE)
+    code = np.choose(new, [open_answer, without, with_new])
+    code = np.where((followup == 0) & (residual == NO), CR_CODE, code)
+    conflict = ((followup == 0) & (new == YES)) | ((residual == NO) & ((followup > 0) | (new == YES)))
+    return np.where(conflict | (base == 0), NE_CODE, code)
 
 
-def test_agrees_with_table_of_exact_fractions_on_100000_pairs():
+def random_inputs(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(7)
-    tenths = rng.integers(1, 4000, size=100_000)
-    # A third lies exactly on a limit, a third one hundredth of a milliliter beside it, a third anywhere.
-    hundredths = np.choose(
-        rng.integers(0, 5, size=tenths.size),
-        [tenths * 7, tenths * 12, tenths * 7 + 1, tenths * 12 - 1, rng.integers(1, 60_000, size=tenths.size)],
+    tenths = rng.integers(0, 4000, size=count)
+    anywhere = rng.random(count) < 0.3
+    base = np.where(anywhere, rng.integers(1, 5_000_000, size=count), tenths * 100)
+    # Some lie exactly on a limit, some a thousandth of a milliliter beside it, some anywhere, some at zero.
+    followup = np.choose(
+        rng.integers(0, 6, size=count),
+        [
+            tenths * 70,
+            tenths * 120,
+            tenths * 70 + 1,
+            np.maximum(tenths * 120 - 1, 0),
+            rng.integers(1, 6_000_000, size=count),
+            np.zeros(count, dtype=np.int64),
+        ],
     )
-    new = rng.random(tenths.size) < 0.5
-    criterion = Recip1()
-    wrong = []
-    for base, followup, has_new in zip(tenths.tolist(), hundredths.tolist(), new.tolist(), strict=True):
-        got = criterion.evaluate(ResponseInput(base / 10, followup / 100, has_new)).category
-        if got != table_category(Fraction(base, 10), Fraction(followup, 100), has_new):
-            wrong.append((base / 10, followup / 100, has_new, got))
-    assert wrong == []
+    return base, followup, rng.integers(0, 3, size=count), rng.choice([NOBODY, NOBODY, NO, YES], size=count)
+
+
+def test_agrees_with_a_look_up_by_exact_fractions_on_a_million_random_inputs():
+    base, followup, new, residual = random_inputs(1_000_000)
+    expected = CATEGORIES[looked_up(base, followup, new, residual)]
+    got = [
+        decide(before / 1000, after / 1000, ANSWERS[has_new], ANSWERS[left])[0]
+        for before, after, has_new, left in zip(
+            base.tolist(), followup.tolist(), new.tolist(), residual.tolist(), strict=True
+        )
+    ]
+    wrong = np.flatnonzero(np.array(got) != expected)
+    assert [(base[i], followup[i], ANSWERS[new[i]], ANSWERS[residual[i]], got[i]) for i in wrong[:5]] == []
+    seen = {category: int((expected == category).sum()) for category in CATEGORIES}
+    assert min(seen.values()) > 1000, seen  # every category was really tried
+
+
+def test_the_criterion_answers_what_its_table_says_and_names_both_branches_of_an_open_answer():
+    for before, after, has_new, left in zip(*(one.tolist() for one in random_inputs(5000)), strict=True):
+        base, followup, new, residual = before / 1000, after / 1000, ANSWERS[has_new], ANSWERS[left]
+        response = recip(base, followup, new, residual)
+        category, _, branches = decide(base, followup, new, residual)
+        assert (response.category, response.branches) == (category, branches)
+        if branches and followup > 0:  # without any volume a new lesion is a conflict
+            assert branches == tuple(decide(base, followup, answer, residual)[0] for answer in (False, True))
 
 
 def on_a_limit(base: float, followup: float) -> bool:
