@@ -173,6 +173,7 @@ def random_step(case: CaseStore, chance: random.Random) -> None:
                 lambda: _register_some(case, studies, chance),
                 lambda: case.save_response(some, "RECIP 1.0", {"number": chance.random()}),
                 lambda: case.sign(chance.choice(segmented), "seen"),
+                lambda: case.add_sign_off({"form": chance.random()}, {"long": [some] * chance.randrange(2000)}, "seen"),
                 lambda: case.save_setting("lesion response", chance.choice([{}, {"smallest_ml": chance.random()}])),
             ]
         )()

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import SimpleITK as sitk
 
-from . import case_events
+from . import case_events, case_seal
 from .case_database import CaseDamaged, Database, create_database, open_database, read_mark, require_case
 from .case_folder import DATABASE_NAME, leftovers
 from .case_lock import CaseLock, login
@@ -170,6 +170,10 @@ class CaseBase:
     def reading(self) -> AbstractContextManager[None]:
         """A with block in which all queries see the same state of the case, even while somebody writes."""
         return self._database.reading()
+
+    def state(self) -> str:
+        """A text that is another one as soon as anything in the case was changed, by whomever."""
+        return case_seal.seal_of_rows(self._database)
 
     def load_image(self, image_id: str) -> sitk.Image:
         """An image by its content hash, verified. Raises CaseError where it is missing or damaged."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,24 +15,29 @@ from pydicom.uid import generate_uid
 from . import __version__
 from .case_store import CaseStore
 from .dicom_object import MANUFACTURER, WrittenObject
+from .dicom_pdf import write_encapsulated_pdf
 from .dicom_rtstruct import write_rtstruct
 from .dicom_rwvm import write_value_map
 from .dicom_seg import MANUAL, SegmentDescription, write_segmentation
 from .dicom_sr import ReportReferences, write_measurements
 from .dicom_values import text
 from .errors import InputError
-from .output_names import DICOM_KINDS, REPORT, RESPONSE, RESULTS, RTSTRUCT, RWVM, SEG, SR, STATISTICS, TABLE
-from .outputs import write_lesions_csv, write_response_csv, write_results_json
+from .output_names import ALL_DICOM_KINDS, DICOM_KINDS, PDF, RTSTRUCT, RWVM, SEG, SR, STATISTICS, WORKBOOK
+from .outputs import write_tables
 from .progress import Progress, part
 from .records import StudyRecord
-from .report import write_report
+from .report_files import ReportOptions, report_in, write_reports
+from .report_pdf import render_pdf
 from .results_model import Results, StudyResult
 from .statistics_table import write_statistics_csv
+from .tables_xlsx import write_tables_xlsx
 
 _OBJECT_NAME = re.compile(r"\d{4}-\d{2}-\d{2}_study\d+\.dcm")
 
 
-def write_case_files(case: CaseStore, results: Results, progress: Progress | None = None) -> list[Path]:
+def write_case_files(
+    case: CaseStore, results: Results, progress: Progress | None = None, options: ReportOptions | None = None
+) -> list[Path]:
     """Write report, tables, ``results.json`` and all DICOM objects into the case folder.
 
     Returns:
@@ -40,17 +45,31 @@ def write_case_files(case: CaseStore, results: Results, progress: Progress | Non
 
     Raises:
         OSError: the folder cannot be written.
-        InputError: as ``write_dicom``.
+        InputError: as ``write_dicom`` and ``report_files.write_reports``.
     """
     written = write_dicom(case, results, case.folder, DICOM_KINDS, part(progress, 0.0, 0.4))
-    step = part(progress, 0.4, 0.5)
+    return [*written, *write_documents(case, results, case.folder, options, part(progress, 0.4, 1.0))]
+
+
+def write_documents(
+    case: CaseStore,
+    results: Results,
+    folder: Path,
+    options: ReportOptions | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write tables, ``results.json`` and the report into ``folder``, the report last.
+
+    Raises:
+        OSError: the folder cannot be written.
+        InputError: as ``report_files.write_reports``.
+    """
+    step = part(progress, 0.0, 0.2)
     step(0.0, "Writing tables")
-    write_results_json(results, case.folder / RESULTS)
-    write_lesions_csv(results, case.folder / TABLE)
-    write_response_csv(results, case.folder / RESPONSE)
-    write_statistics_csv(case, results, case.folder / STATISTICS, step)
-    write_report(results, case, case.folder / REPORT, part(progress, 0.5, 1.0))
-    return [*written, *(case.folder / name for name in (RESULTS, TABLE, RESPONSE, STATISTICS, REPORT))]
+    written = [*write_tables(results, folder), folder / STATISTICS, folder / WORKBOOK]
+    write_statistics_csv(case, results, folder / STATISTICS, step)
+    write_tables_xlsx(results, folder / WORKBOOK)
+    return [*written, *write_reports(case, results, folder, options, part(progress, 0.2, 1.0))]
 
 
 def write_dicom(
@@ -64,31 +83,34 @@ def write_dicom(
     """Write DICOM objects as ``folder/KIND/YYYY-MM-DD_studyN.dcm`` and remove those of this patient that are outdated.
 
     Where nothing can be said there is no object: a SEG and an RTSTRUCT need a lesion, an SR a segmented study, an RWVM
-    images of a scanner that were scaled with a factor. The SR refers to segments, so "sr" writes "seg" too. The same
+    images of a scanner that were scaled with a factor. The SR refers to segments, so "sr" writes "seg" too. "pdf" is
+    the report in English on the whole case, in the study that came last; its time is that of the last change. The same
     state of the case gives the same objects (see ``dicom_object``). ``deflated`` is for the SEG.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: ``kinds`` names something else, an object of another patient is in the way, or the patient ID
-            cannot be written to DICOM.
+        InputError: ``kinds`` names something else, an object of another patient is in the way, the patient ID cannot be
+            written to DICOM, or the package for the PDF is missing.
         OSError: the folder cannot be written.
     """
     wanted = set(kinds) | ({SEG} if SR in kinds else set())
-    unknown = wanted - set(DICOM_KINDS)
+    unknown = wanted - set(ALL_DICOM_KINDS)
     if unknown:
-        raise InputError(f"There is no DICOM object '{sorted(unknown)[0]}'. Possible: {', '.join(DICOM_KINDS)}.")
+        raise InputError(f"There is no DICOM object '{sorted(unknown)[0]}'. Possible: {', '.join(ALL_DICOM_KINDS)}.")
     studies = [case.study(found.study_id) for found in results.studies]
     for kind in wanted:
         for study in studies:
             _require_same_patient(_object_path(folder, kind, study), case.patient.patient_id)
     export = _Export(case, results, folder, wanted, _last_change(case), deflated)
-    report = part(progress, 0.0, 1.0)
+    report = part(progress, 0.0, 0.3 if PDF in wanted else 1.0)
     written: list[Path] = []
     for index, (found, study) in enumerate(zip(results.studies, studies, strict=True)):
         report(index / len(studies), f"Writing DICOM objects of {study.label}")
         written += export.write(found, study)
+    if PDF in wanted and studies:
+        written.append(export.write_report(studies[-1], part(progress, 0.3, 1.0)))
     for kind in wanted:
         _remove_outdated(folder / kind, written, case.patient.patient_id)
     return written
@@ -133,6 +155,13 @@ class _Export:
             path = _object_path(self.folder, SR, study)
             written[SR] = write_measurements(path, self.results, study.study_id, references, self.made)
         return [_object_path(self.folder, kind, study) for kind, done in written.items() if done]
+
+    def write_report(self, last: StudyRecord, progress: Progress) -> Path:
+        """The report as an object of the last study."""
+        report = report_in(self.case, replace(self.results, created=self.made), progress=progress)
+        path = _object_path(self.folder, PDF, last)
+        write_encapsulated_pdf(render_pdf(report), self.case, self.results, path, self.made)
+        return path
 
     def _whole_patient_uid(self) -> str:
         """The tracking identifier of the patient's whole burden: it follows from the study that came first."""

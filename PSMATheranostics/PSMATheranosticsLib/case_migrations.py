@@ -164,6 +164,25 @@ def _to_4(database: Database) -> None:
     _rewrite_journal(database, {table: partial(_with, new) for table, new in _NEW_IN_4.items()})
 
 
+_TO_5 = """
+CREATE TABLE sign_offs (
+    sign_off INTEGER PRIMARY KEY,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL,
+    note TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    decisive TEXT NOT NULL,
+    snapshot TEXT NOT NULL
+);
+"""
+
+
+def _to_5(database: Database) -> None:
+    """What physicians signed as the results of the case."""
+    for statement in _TO_5.split(";"):
+        database.rows(statement)
+
+
 def _with(new: Row, row: Row) -> Row:
     return {**row, **new}
 
@@ -183,4 +202,4 @@ def _rewritten(change: RowChange, new: Callable[[Row], Row]) -> RowChange:
 
 
 # What brings a case of version n to n + 1.
-MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2, 2: _to_3, 3: _to_4}
+MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # "PSMA" in ASCII, in the header of the file: tells a case from any other SQLite database.
 APPLICATION_ID = 0x50534D41
-SCHEMA_VERSION = 4  # with every new version goes a migration, in case_migrations.py
+SCHEMA_VERSION = 5  # with every new version goes a migration, in case_migrations.py
 
 # Constraints between rows are checked when a step is committed: a step may replace rows in any order.
 SCHEMA = """
@@ -269,6 +269,18 @@ CREATE TABLE signatures (
     user TEXT NOT NULL,
     time TEXT NOT NULL
 );
+-- What a physician signed as the results of the case. digest: of decisive, the content of the results that a later
+-- change is told by; snapshot: all results as they were. Both are JSON, as text or, when long, compressed, see
+-- case_sign_offs.py.
+CREATE TABLE sign_offs (
+    sign_off INTEGER PRIMARY KEY,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL,
+    note TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    decisive TEXT NOT NULL,
+    snapshot TEXT NOT NULL
+);
 CREATE TABLE responses (
     followup_id INTEGER NOT NULL REFERENCES studies DEFERRABLE INITIALLY DEFERRED,
     criterion TEXT NOT NULL,
@@ -322,6 +334,7 @@ JOURNALED: dict[str, tuple[str, ...]] = {
     "settings": ("name",),
     "responses": ("followup_id", "criterion"),
     "signatures": ("signature",),
+    "sign_offs": ("sign_off",),
 }
 
 # Columns that hold the name of a state of labels, which begins with the name of an image in images/. An edit needs its

@@ -46,6 +46,11 @@ def keep_sealed(database: Database) -> None:
             database.rows(f"CREATE TEMP TRIGGER seal_{table}_{event} AFTER {event} ON main.{table} BEGIN {updates} END")
 
 
+def seal_of_rows(database: Database) -> str:
+    """The seal that the last change left; the journal is part of it, so every change gives another one."""
+    return _stored(database, _ROWS) or ""
+
+
 def schema_problems(database: Database) -> list[str]:
     """What is wrong with the definitions of the tables, in sentences; an empty list where they are as sealed."""
     if _stored(database, _SCHEMA) == _schema_seal(database):

@@ -4,7 +4,7 @@ A case keeps studies, automatic results, the physician's decisions and the histo
 transaction and one step of the journal that can be undone. What is here builds up in layers, one file each:
 ``case_base`` (open, close, journal), ``case_studies``, ``case_lesions``, ``case_decisions``, ``case_regions``,
 ``case_links``, ``case_tracks``, ``case_track_decisions``, ``case_edits``, ``case_versions``, ``case_reread``,
-``case_by_hand``, ``case_settings``.
+``case_by_hand``, ``case_settings``, ``case_sign_offs``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from .case_rows import now, response_record, to_json
-from .case_settings import CaseSettings
+from .case_sign_offs import CaseSignOffs
 from .records import ResponseRecord
 
 
-class CaseStore(CaseSettings):
+class CaseStore(CaseSignOffs):
     """A case folder, open for reading or for writing. Use it as a context manager and in one thread.
 
     There is one writer at a time and any number of readers. Group changes that belong together::

@@ -57,6 +57,10 @@ class CaseStudies(CaseBase):
                 return study
         raise CaseError(f"The case {self.folder} has no studies yet. Read a study into it first.")
 
+    def baseline_is_marked(self) -> bool:
+        """Whether somebody marked the baseline; otherwise it is the earliest study."""
+        return self._database.row("SELECT 1 FROM studies WHERE marked_baseline") is not None
+
     def set_baseline(self, study_id: int | None) -> None:
         """Mark the baseline; None goes back to the earliest study.
 

@@ -22,8 +22,11 @@ from pathlib import Path
 from . import (
     __version__,
     commands_case,
+    commands_clinical,
     commands_evaluate,
     commands_job,
+    commands_references,
+    commands_review,
     commands_tracking,
     commands_train,
     commands_training_set,
@@ -32,7 +35,7 @@ from . import (
 from .commands_job import RESEARCH_ONLY
 from .console import Console
 from .errors import Cancelled, CaseError, CaseLocked, InputError
-from .output_names import DICOM_KINDS
+from .output_names import ALL_DICOM_KINDS, DICOM_KINDS
 
 Command = Callable[[argparse.Namespace, Console], int]
 
@@ -82,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_job_commands(add)
     _add_tracking_commands(add)
+    _add_clinical_commands(add)
     _add_case_commands(add)
     _add_model_commands(add)
     return parser
@@ -124,16 +128,20 @@ def _add_job_commands(add: Add) -> None:
         "--split", action="store_true", help="with --from: make separate parts of one region lesions of their own"
     )
     _add_segmentation_options(sub)
-    _add_case(add("report", commands_job.report, "Write report, tables and DICOM objects of a case anew."))
-    sub = add("dicom", commands_job.dicom, "Write the DICOM objects of a case (SEG, SR, RWVM, RTSTRUCT) to a folder.")
+    sub = add("report", commands_job.report, "Write report (HTML and PDF), tables and DICOM objects of a case anew.")
+    _add_case(sub)
+    commands_job.add_report_arguments(sub)
+    sub = add(
+        "dicom", commands_job.dicom, "Write the DICOM objects of a case (SEG, SR, RWVM, RTSTRUCT, PDF) to a folder."
+    )
     _add_case(sub)
     sub.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="folder to write to")
     sub.add_argument(
         "--kinds",
         nargs="+",
-        choices=DICOM_KINDS,
+        choices=ALL_DICOM_KINDS,
         default=DICOM_KINDS,
-        help="objects to write (default: all)",
+        help="objects to write (default: all but pdf, the report as an Encapsulated PDF)",
     )
     sub.add_argument(
         "--deflate",
@@ -162,6 +170,39 @@ def _add_tracking_commands(add: Add) -> None:
         _add_case(sub)
         commands_tracking.add_link_arguments(sub)
     _add_case(add("registrations", commands_tracking.registrations, "How well the studies of a case were registered."))
+    about = "Show, place, move or remove the reference regions of a case (blood pool, liver, spleen, parotid glands)."
+    sub = add("references", commands_references.references, about)
+    _add_case(sub)
+    commands_references.add_references_arguments(sub)
+
+
+def _add_clinical_commands(add: Add) -> None:
+    about = "Enter or show what a physician knows about the man: indication, line of therapy, its start, prostate."
+    for name, command, arguments, text in (
+        ("clinical", commands_clinical.clinical, commands_clinical.add_clinical_arguments, about),
+        ("psa", commands_clinical.psa, commands_clinical.add_psa_arguments, "Enter, read or show PSA values."),
+        (
+            "review",
+            commands_review.review,
+            commands_review.add_review_arguments,
+            "Accept or reject lesions of a study, or show what was decided.",
+        ),
+        (
+            "respond",
+            commands_clinical.respond,
+            commands_clinical.add_respond_arguments,
+            "State what is seen at a follow-up, and confirm or override its response.",
+        ),
+        (
+            "sign",
+            commands_clinical.sign,
+            commands_clinical.add_sign_arguments,
+            "Sign the results of a case, with the lesions of all its studies, after a check for conflicts.",
+        ),
+    ):
+        sub = add(name, command, text)
+        _add_case(sub)
+        arguments(sub)
 
 
 def _add_case_commands(add: Add) -> None:
@@ -172,10 +213,6 @@ def _add_case_commands(add: Add) -> None:
     sub.add_argument("--user", help="only steps of this user")
     _add_case(add("undo", commands_case.undo, "Take the last step in a case back."))
     _add_case(add("redo", commands_case.redo, "Repeat the step that was taken back last."))
-    sub = add("sign", commands_case.sign, "Keep the lesions of a study as they are now as its signed version.")
-    _add_case(sub)
-    sub.add_argument("--study", type=int, required=True, metavar="ID", help="number of the study in the case")
-    sub.add_argument("--note", default="", help="what to remember about it")
     sub = add("export", commands_case.export, "Write a whole case as one file, to hand on or to keep.")
     _add_case(sub)
     sub.add_argument("file", type=Path, metavar="FILE", help="file to write, e.g. doe.psmacase")

@@ -280,6 +280,18 @@ class ResponseRecord:
 
 
 @dataclass(frozen=True)
+class SignOffRecord:
+    """What was signed as the results of a case. ``decisive``: the content that a later change is told by."""
+
+    number: int
+    user: str
+    time: datetime
+    note: str
+    digest: str  # of ``decisive``
+    decisive: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class OrphanedDecision:
     """A physician's decision whose lesion is not in the automatic results of today. It comes back when the lesion does.
 

@@ -1,10 +1,11 @@
-"""Cases of schema 1 to 3, made by the program of that time, are brought up to date with their whole history.
+"""Cases of schema 1 to 4, made by the program of that time, are brought up to date with their whole history.
 
 ``data/case_schema_1.zip`` is such a case folder: two synthetic studies, links, tracks, decisions, and steps that were
 undone or discarded, written by version 0.1.0 before edits of masks and signatures were there. ``case_schema_2.zip``
 holds the same and edits, a signature and a study that was segmented again after edits; it knows no regions and clicks.
 ``case_schema_3.zip`` has three studies, regions, clicks, physiological uptake, registrations, decided links and tracks
-one of which came from another, but no decisions on tracks and no settings.
+one of which came from another, but no decisions on tracks and no settings. ``case_schema_4.zip`` has these too, a
+reader's statements on two responses and a signature of one study, but no results that were signed.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from PSMATheranosticsLib import case_schema
 from PSMATheranosticsLib.case_check import check_case
 from PSMATheranosticsLib.case_migrations import MIGRATIONS
 from PSMATheranosticsLib.case_store import CaseStore
+from PSMATheranosticsLib.clinical_model import ClinicalFacts
 from PSMATheranosticsLib.errors import CaseError
 from PSMATheranosticsLib.mask_edit import MaskEdit
 from PSMATheranosticsLib.pipeline_tracking import retrack
+from PSMATheranosticsLib.reader_statement import ReaderStatement, category_by_rules, confirm, state_inputs
 from PSMATheranosticsLib.records import ClickRecord
 from PSMATheranosticsLib.results import collect_results
+from PSMATheranosticsLib.sign_off import sign
 from tiny_case import PATIENT, image, same_image, snapshot, study
 
 DATA = Path(__file__).parent / "data"
@@ -57,6 +61,12 @@ def case_3(tmp_path: Path) -> Path:
     return unpacked(3, tmp_path / "old")
 
 
+@pytest.fixture
+def case_4(tmp_path: Path) -> Path:
+    """The folder of a case of schema 4."""
+    return unpacked(4, tmp_path / "old")
+
+
 def columns(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     """Name, type, constraints and default of every column of every table."""
     connection = sqlite3.connect(folder / "case.db")
@@ -69,7 +79,7 @@ def columns(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     return found
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3])
+@pytest.mark.parametrize("schema", [1, 2, 3, 4])
 def test_a_reader_is_told_to_open_an_old_case_for_writing_once(schema: int, tmp_path: Path):
     folder = unpacked(schema, tmp_path / "old")
     with pytest.raises(CaseError, match="for writing"):
@@ -79,7 +89,7 @@ def test_a_reader_is_told_to_open_an_old_case_for_writing_once(schema: int, tmp_
     connection.close()
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3])
+@pytest.mark.parametrize("schema", [1, 2, 3, 4])
 def test_an_old_case_has_the_tables_of_a_new_one_afterwards(schema: int, tmp_path: Path):
     folder = unpacked(schema, tmp_path / "old")
     CaseStore.open(folder, write=True).close()
@@ -268,6 +278,58 @@ def test_decisions_on_tracks_and_settings_can_be_added_to_a_case_of_schema_3(cas
             case.undo()
         assert snapshot(case) == before
     assert check_case(case_3) == []
+
+
+def test_what_a_case_of_schema_4_holds_is_still_there(case_4: Path):
+    with CaseStore.open(case_4, write=True) as case:
+        assert [(each.status, each.comment, each.track) for each in case.track_decisions()] == [
+            ("new", "fracture excluded", 3),
+            ("", "index lesion", 1),
+        ]
+        assert case.setting("lesion response") == {"smallest_ml": 4.2}
+        assert case.tracks()[1].parents_since == {1: 2}
+        said = [ReaderStatement.from_dict(stored.record) for stored in case.responses()]
+        assert said == [
+            ReaderStatement(residual_uptake=True, confirmed_category="RECIP-SD", confirmed_by="Reader A"),
+            ReaderStatement(new_lesions_assessable=False),
+        ]
+        record = case.segmentation(1)
+        assert record is not None
+        assert record.version == "signed"
+        assert (case.sign_offs(), case.last_sign_off()) == ([], None)
+        results = collect_results(case)
+        assert (results.sign_off.state, results.psa, results.clinical) == ("open", (), ClinicalFacts())
+
+
+def test_steps_made_with_schema_4_can_be_undone_and_redone(case_4: Path):
+    with CaseStore.open(case_4, write=True, user="tester") as case:
+        now = snapshot(case)
+        while case.undo() is not None:
+            pass
+        assert case.studies() == []
+        while case.redo() is not None:
+            pass
+        # Two steps of the old case were undone when it was stored: they have been redone as well.
+        last = ["Accept lesion 2 of Follow-up 2", "Accept lesion 1 of Follow-up 2"]
+        assert [case.undo(), case.undo()] == last
+        assert snapshot(case) == now
+    assert check_case(case_4) == []
+
+
+def test_a_case_of_schema_4_can_be_signed(case_4: Path):
+    with CaseStore.open(case_4, write=True, user="tester") as case:
+        before = snapshot(case)
+        case.decide_lesion(3, 2, "accepted")
+        state_inputs(case, 3, new_lesions_assessable=True)
+        for followup in (2, 3):
+            confirm(case, followup, "RECIP 1.0", category_by_rules(case, followup, "RECIP 1.0"))
+        assert sign(case, collect_results(case)).state == "signed"
+        assert [each.number for each in case.sign_offs()] == [1]
+        assert check_case(case_4) == []
+        while case.next_undo() != "Sign the lesions of Baseline":
+            case.undo()
+        assert snapshot(case) == before
+    assert check_case(case_4) == []
 
 
 def test_a_new_version_of_the_schema_needs_a_migration():
