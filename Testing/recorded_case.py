@@ -76,6 +76,15 @@ class RecordedCase:
     def orphaned_decisions(self) -> list[Any]:
         return []
 
+    def matching(self, baseline_id: int, followup_id: int) -> None:
+        return None
+
+    def last_sign_off(self) -> None:
+        return None
+
+    def baseline_is_marked(self) -> bool:
+        return False
+
     def results(self) -> Results:
         """What the case says."""
         return collect_results(self)  # type: ignore[arg-type]
@@ -161,3 +170,45 @@ def course(lesions: int, days: Sequence[int], seed: int = 1) -> RecordedCase:
             last = study.study_id
         tracks.append(TrackRecord(number, f"L{number:02d}", f"2.25.{number}", places, status, []))
     return RecordedCase(studies, found, tracks, links)
+
+
+def spect_record(study_id: int, day: int, minutes: float | None = 24 * 60, **values: Any) -> StudyRecord:
+    """A SPECT in Bq/mL with 0.001 SUV per Bq/mL, ``minutes`` after the injection."""
+    plain = {
+        "modality": "SPECT",
+        "tracer": "177Lu-PSMA-617",
+        "scaling": Scaling("Bq/mL", 1.0, "RWV", suv_factor=0.001),
+        "minutes_after_injection": minutes,
+        "is_baseline": False,
+        "label": f"SPECT {study_id}",
+    }
+    return study_record(study_id, day, **{**plain, **values})
+
+
+def recorded(studies: Sequence[StudyRecord], volumes: dict[int, dict[int, float]], suv: float = 10.0) -> RecordedCase:
+    """Lesions by study and track (volume in mL), with links from each study to the next that has the track."""
+    lesions = {
+        study: [lesion_record(study, track, volume, suv) for track, volume in found.items()]
+        for study, found in volumes.items()
+    }
+    tracks, links = [], []
+    for number in sorted({track for found in volumes.values() for track in found}):
+        places: dict[int, int] = {}
+        status: dict[int, str] = {}
+        for study in studies:
+            if study.study_id not in volumes:
+                continue
+            if number in volumes[study.study_id]:
+                if places:
+                    links.append(link_record(list(places)[-1], study.study_id, number, number))
+                status[study.study_id] = "persistent" if places else "baseline" if study.is_baseline else "new"
+                places[study.study_id] = number
+            elif places:
+                status[study.study_id] = "gone"
+        tracks.append(TrackRecord(number, f"L{number:02d}", f"2.25.{number}", places, status, []))
+    return RecordedCase(list(studies), lesions, tracks, links)
+
+
+def pets(*days: int) -> list[StudyRecord]:
+    """PET studies of these days after the first one, numbered from 1."""
+    return [study_record(index, day) for index, day in enumerate(days, start=1)]

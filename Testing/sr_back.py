@@ -19,6 +19,8 @@ from PSMATheranosticsLib.dicom_terms import (
     SUV_BW,
     TL_PSMA,
     TOTAL,
+    TTV_AFTER,
+    TTV_BEFORE,
     VOLUME,
 )
 from PSMATheranosticsLib.dicom_values import first_item, number, text
@@ -54,12 +56,16 @@ _NAMES: dict[tuple[Key, Key | None], str] = {
     (_key(LESION_ACTIVITY), _key(TOTAL)): "activity_bq",
     (_key(LESION_COUNT), None): "lesion_count",
     (_key(MEASUREMENT_OF_RESPONSE), None): "change_percent",
+    (_key(TTV_BEFORE), None): "ttv_before_ml",
+    (_key(TTV_AFTER), None): "ttv_after_ml",
 }
 
 
 @dataclass(frozen=True)
 class MeasuredGroup:
-    """One measurement group. ``segment`` is None for the whole patient; ``answers`` are codes by code of the question.
+    """One measurement group. ``segment`` is None for the whole patient and for responses.
+
+    ``answers`` are codes by code of the question.
 
     ``values``: volumes in mL, SUVs in SUVbw, TL-PSMA in SUVbw x mL, activities in Bq and Bq/mL, change in percent.
     """

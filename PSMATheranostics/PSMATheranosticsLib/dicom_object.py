@@ -25,7 +25,7 @@ from .whole_file import write_whole
 
 MANUFACTURER = "PSMATheranostics"
 # Keep the series of results apart from those of the scanner and from each other.
-_SERIES_NUMBER_OFFSETS = {"SEG": 1000, "RTSTRUCT": 2000, "SR": 3000, "RWV": 4000}
+_SERIES_NUMBER_OFFSETS = {"SEG": 1000, "RTSTRUCT": 2000, "SR": 3000, "RWV": 4000, "DOC": 5000}
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ _KEYWORDS = """
     SeriesInstanceUID SeriesNumber SeriesDescription SeriesDate SeriesTime SeriesType
     AcquisitionDate AcquisitionTime AcquisitionDateTime InstanceNumber FrameReferenceTime ActualFrameDuration
     FrameOfReferenceUID ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfSlices
-    SliceThickness ConvolutionKernel CountsSource DecayCorrectionDateTime FrameReferenceDateTime
+    SliceThickness ReconstructionMethod ConvolutionKernel CountsSource DecayCorrectionDateTime FrameReferenceDateTime
     Units SUVType DecayCorrection CorrectedImage RadiopharmaceuticalInformationSequence RescaleSlope RescaleIntercept
     NumberOfFrames FrameIncrementPointer SliceVector EnergyWindowVector DetectorVector TimeSlotVector RRIntervalVector
     SpacingBetweenSlices NumberOfDetectors DetectorInformationSequence RotationInformationSequence AcquisitionDuration

@@ -1,8 +1,8 @@
 """The measurements of one study as a DICOM structured report: TID 1500 in a Comprehensive 3D SR.
 
 The report holds the images measured on with tracer, activity and scaling, one group per lesion that refers to its
-segment in the SEG, and one group for the whole patient with the response. Rejected lesions are not in it. A number is
-written in full (64 bits) beside its decimal string of 16 characters.
+segment in the SEG, one group for the whole patient and one for each response. Rejected lesions are not in it. A number
+is written in full (64 bits) beside its decimal string of 16 characters.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from .dicom_terms import (
 )
 from .results_model import Results, StudyResult
 from .sr_groups import lesion_group, whole_patient_group
+from .sr_response import response_groups, responses_of
 from .study import DicomOrigin, Scaling
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def write_measurements(
 
 def _content(results: Results, study: StudyResult) -> tuple[object, ...]:
     """What the report of ``study`` is made of; other studies count as far as it names them."""
-    responses = [found for found in results.responses if found.followup_id == study.study_id]
+    responses = responses_of(results, study)
     others = [(found.study_id, found.label, found.acquired) for found in results.studies]
     return results.patient, study, responses, others
 
@@ -144,6 +145,7 @@ def _report(results: Results, study: StudyResult, references: ReportReferences) 
     from highdicom.sr import MeasurementReport
 
     groups: list[Any] = [whole_patient_group(results, study, references.whole_patient_uid, references.value_map)]
+    groups += response_groups(results, study, references.whole_patient_uid)
     written = references.segmentation
     if written is not None:
         groups += _lesion_groups(results, study, references, written)

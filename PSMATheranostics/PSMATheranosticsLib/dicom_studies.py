@@ -176,7 +176,13 @@ def _origin(series: Series, instances: tuple[Instance, ...]) -> DicomOrigin:
         referring_physician=series.text("ReferringPhysicianName"),
         manufacturer=series.text("Manufacturer"),
         frames=frames if len(frames) == len(instances) else (),
+        reconstruction=_reconstruction(series),
     )
+
+
+def _reconstruction(series: Series) -> str:
+    """Method and filter of the reconstruction, such as "PSF+TOF 4i5s, XYZ Gauss2.00"; "" where no header says."""
+    return ", ".join(filter(None, (series.text("ReconstructionMethod"), series.text("ConvolutionKernel"))))
 
 
 def fingerprint(series: Series) -> str:

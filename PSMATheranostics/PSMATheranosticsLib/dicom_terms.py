@@ -1,8 +1,9 @@
 """Codes that the DICOM objects of a case use, each in one place.
 
 Codes without a note stand in the DICOM master dictionary of pydicom (PS3.16), which a test compares them with. RECIP
-has a code for the criterion (NCI Thesaurus) and none for its categories, lesion status and PSMA burden have none at
-all: these are codes of this software, scheme ``99PSMA``. A code that is not found there is left out, not guessed.
+has a code for the criterion (NCI Thesaurus) and none for its categories; other criteria, lesion status, miPSMA and PSMA
+burden have none at all: these are codes of this software, scheme ``99PSMA``. A code that is not found there is left
+out, not guessed.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ DAY = Code("d", "UCUM", "day")
 PERCENT = Code("%", "UCUM", "Percent")
 NO_UNITS = Code("1", "UCUM", "no units")
 
-# The scan.
+# The report, and the scan.
+MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 PET_PROCEDURE = Code("44136-0", "LN", "PET unspecified body region")
 NM_PROCEDURE = Code("49118-3", "LN", "NM unspecified body region")
 MODALITIES = {
@@ -99,7 +101,17 @@ _TRACERS = {
 RESPONSE_METHOD = Code("112021", "DCM", "Response Evaluation Method")
 CURRENT_RESPONSE = Code("112048", "DCM", "Current Response")
 MEASUREMENT_OF_RESPONSE = Code("112051", "DCM", "Measurement of Response")
-CRITERIA = {"RECIP 1.0": Code("C204131", "NCIt", "RECIP 1.0")}
+CRITERIA = {
+    "RECIP 1.0": Code("C204131", "NCIt", "RECIP 1.0"),
+    "RECIP 1.0 visual": Code("RECIP-VISUAL", PRIVATE_SCHEME, "RECIP 1.0, change judged by eye"),
+    "RECIP 1.0 on SPECT": Code("RECIP-SPECT", PRIVATE_SCHEME, "RECIP 1.0 on SPECT, exploratory"),
+    "PSA + RECIP 1.0": Code("PSA-RECIP", PRIVATE_SCHEME, "PSA + RECIP 1.0, composite"),
+    "PSA + RECIP 1.0 (unverified)": Code("PSA-RECIP-UNVER", PRIVATE_SCHEME, "PSA + RECIP 1.0, unverified rules"),
+    "PPP": Code("PPP", PRIVATE_SCHEME, "PSMA PET progression (PPP)"),
+    "PCWG4 PSMA PET": Code("PCWG4-PSMA-PET", PRIVATE_SCHEME, "PCWG4, PSMA PET"),
+    "PSA (PCWG3)": Code("PCWG3-PSA", PRIVATE_SCHEME, "PCWG3, PSA"),
+    "PSA (PCWG3, unverified)": Code("PCWG3-PSA-UNVER", PRIVATE_SCHEME, "PCWG3, PSA, unverified rules"),
+}
 RESPONSES = {
     "RECIP-CR": Code("RECIP-CR", PRIVATE_SCHEME, "RECIP complete response"),
     "RECIP-PR": Code("RECIP-PR", PRIVATE_SCHEME, "RECIP partial response"),
@@ -110,6 +122,10 @@ RESPONSES = {
 RESPONSE_STATE = Code("RESPONSE-STATE", PRIVATE_SCHEME, "State of the response")
 CANDIDATE = Code("CANDIDATE", PRIVATE_SCHEME, "Candidate, not confirmed by a reader")
 CONFIRMED = Code("CONFIRMED", PRIVATE_SCHEME, "Confirmed by a reader")
+OVERRIDDEN = Code("OVERRIDDEN", PRIVATE_SCHEME, "Decided by a reader against the rules")
+RESPONSE_BY_RULES = Code("BY-RULES", PRIVATE_SCHEME, "Response by the rules of the criterion")
+TTV_BEFORE = Code("TTV-BEFORE", PRIVATE_SCHEME, "PSMA-TV at the study compared with")
+TTV_AFTER = Code("TTV-AFTER", PRIVATE_SCHEME, "PSMA-TV at the follow-up")
 
 # A lesion over time, and what a reader decided on it.
 LESION_STATUS = Code("LESION-STATUS", PRIVATE_SCHEME, "Status of the lesion")
@@ -117,6 +133,12 @@ LESION_DECISION = Code("DECISION", PRIVATE_SCHEME, "Decision of the reader")
 DECISIONS = {
     "undecided": Code("UNDECIDED", PRIVATE_SCHEME, "Not decided"),
     "accepted": Code("ACCEPTED", PRIVATE_SCHEME, "Accepted as lesion"),
+}
+
+# How much PSMA a lesion shows (PROMISE V2).
+MI_PSMA = Code("MI-PSMA", PRIVATE_SCHEME, "miPSMA expression score")
+MI_PSMA_SCORES = {
+    score: Code(f"MI-PSMA-{score}", PRIVATE_SCHEME, f"miPSMA expression score {score}") for score in range(4)
 }
 
 

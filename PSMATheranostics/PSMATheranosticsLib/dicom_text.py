@@ -17,6 +17,7 @@ _TEXT_KEYWORDS = (
     "ReferringPhysicianName",
     "Manufacturer",
     "ManufacturerModelName",
+    "ReconstructionMethod",
 )
 _UNDECLARED = ("", "ISO_IR 6", "ISO 2022 IR 6")
 _ESCAPE = b"\x1b"

@@ -15,6 +15,7 @@ from .labels_read import ImportedLabels, read_labels
 from .progress import Progress, part
 from .read_input import NO_PATIENT_ID
 from .records import LesionInput
+from .reference_regions import place_references
 from .study_images import images_of
 from .suv_emission import suv_emission
 
@@ -71,6 +72,8 @@ def import_labels(
     step(0.5, "Storing lesions")
     with case.step(f"Take the lesions of {study.label} from {path.name}"):
         case.save_segmentation(study_id, found.labels, lesions, provenance=provenance, keep_edits=False)
+        if study.modality == "PET":
+            place_references(case, study_id, keep_removed=True)
     step(1.0, f"{len(lesions)} lesions")
     return len(lesions)
 

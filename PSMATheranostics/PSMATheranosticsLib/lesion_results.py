@@ -14,6 +14,7 @@ from PSMATrackingLib.repeatability import Limits
 from PSMATrackingLib.tracks import Track
 
 from .errors import CaseError
+from .i18n import tr
 from .records import LinkRecord, TrackRecord
 from .results_model import LesionChangeResult, LesionResponse, ResultWarning, StudyResult
 
@@ -22,7 +23,6 @@ DECIDED = ("accepted", "edited")  # links that a reader has confirmed or drawn
 # A choice of this software: uptake on SPECT falls with the time after injection, so that scans further apart than this
 # tell of the kinetics of one treatment and not of response.
 SPECT_WAIT_DIFFERS_MIN = 360.0
-EXPLORATORY = "The limits of repeatability were measured on PET; on SPECT the classes are exploratory."
 
 
 def limits_of(stored: Mapping[str, Any], folder: object) -> Limits:
@@ -102,7 +102,7 @@ def not_compared(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]:
     for earlier, later in _consecutive(studies):
         why = _why_not(earlier, later)
         if why:
-            text = f"Its lesions are not compared with those of {earlier.label}: {why}."
+            text = tr("Its lesions are not compared with those of {study}: {why}.").format(study=earlier.label, why=why)
             yield ResultWarning(text, "tracking", later.study_id)
 
 
@@ -143,25 +143,27 @@ def _consecutive(studies: Sequence[StudyResult]) -> Iterator[tuple[StudyResult, 
 def _why_not(earlier: StudyResult, later: StudyResult) -> str:
     """Why two studies of one kind cannot be compared lesion by lesion; "" where they can."""
     if earlier.segmentation is None or later.segmentation is None:
-        return "not both were segmented"
+        return tr("not both were segmented")
     if suv_scale(earlier) is None or suv_scale(later) is None:
-        return "the uptake is not known in SUV on both"
+        return tr("the uptake is not known in SUV on both")
     if later.modality == "SPECT":
         waits = (earlier.minutes_after_injection, later.minutes_after_injection)
         if None in waits or abs((waits[0] or 0.0) - (waits[1] or 0.0)) > SPECT_WAIT_DIFFERS_MIN:
-            return f"the times after injection differ by more than {SPECT_WAIT_DIFFERS_MIN / 60:g} h or are not known"
+            text = tr("the times after injection differ by more than {hours:g} h or are not known")
+            return text.format(hours=SPECT_WAIT_DIFFERS_MIN / 60)
     return ""
 
 
 def _notes(earlier: StudyResult, later: StudyResult) -> Iterator[str]:
     if later.modality == "SPECT":
-        yield EXPLORATORY
+        yield tr("The limits of repeatability were measured on PET; on SPECT the classes are exploratory.")
     if earlier.tracer != later.tracer:
-        first, second = (study.tracer or "unknown" for study in (earlier, later))
-        yield f"The tracers differ ({first} and {second}): ratios of uptake do not tell of a change of the lesion."
+        first, second = (study.tracer or tr("unknown") for study in (earlier, later))
+        text = tr("The tracers differ ({first} and {second}): ratios of uptake do not tell of a change of the lesion.")
+        yield text.format(first=first, second=second)
     settings = [{} if study.segmentation is None else study.segmentation.compared() for study in (earlier, later)]
     if settings[0] != settings[1]:
-        yield "The lesions were found in different ways: volumes and TL-PSMA do not compare."
+        yield tr("The lesions were found in different ways: volumes and TL-PSMA do not compare.")
 
 
 def _in_suv(measures: Measures, scale: float | None) -> _Scaled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from .i18n import tr
 from .records import LinkRecord, TrackRecord
 
 
@@ -47,19 +48,19 @@ class Ancestry:
     def novelty(self, track: TrackRecord | None, study_id: int) -> Novelty:
         """Whether the lesion that ``track`` has at ``study_id`` is new against the baseline."""
         if track is None:
-            return Novelty(None, "not followed yet")
+            return Novelty(None, tr("not followed yet"))
         if self._position[study_id] <= self._position[self._baseline_id]:
             return Novelty(False)
         family = self._family(track, study_id)
         if any(self._at_baseline(member) for member in family):
             status = track.status.get(study_id)
-            return Novelty(False, "reappeared, and therefore not new" if status == "reappeared" else "")
+            return Novelty(False, tr("reappeared, and therefore not new") if status == "reappeared" else "")
         if any(member.status.get(self._baseline_id) == "not imaged" for member in family):
-            return Novelty(False, "its place was not imaged at baseline, and it is therefore not counted as new")
+            return Novelty(False, tr("its place was not imaged at baseline, and it is therefore not counted as new"))
         if any(member.status.get(self._baseline_id) == "below detection" for member in family):
-            return Novelty(False, "the baseline could not have shown it, and it is therefore not counted as new")
+            return Novelty(False, tr("the baseline could not have shown it, and it is therefore not counted as new"))
         if any(self._baseline_id in member.lesions for member in family):
-            return Novelty(True, "counts as new because the lesion at baseline was rejected")
+            return Novelty(True, tr("counts as new because the lesion at baseline was rejected"))
         return Novelty(True)
 
     def _at_baseline(self, track: TrackRecord) -> bool:

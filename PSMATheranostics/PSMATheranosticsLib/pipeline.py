@@ -23,6 +23,7 @@ from .lib_errors import naming
 from .pipeline_tracking import track_lesions
 from .progress import Progress, part
 from .records import LesionInput, StudyRecord
+from .reference_regions import place_missing_references, place_references
 from .results import Results, collect_results
 from .study import Study
 from .study_images import images_of
@@ -87,7 +88,7 @@ def segment_study(
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> bool:
-    """Find the lesions of one study and store them with their measures.
+    """Find the lesions of one study and store them with their measures, and place the reference regions anew.
 
     Returns:
         False where the study was segmented with just these settings before, so that nothing was done.
@@ -127,14 +128,16 @@ def segment_study(
         for region in found.removed
     ]
     step(0.6, "Storing lesions")
-    case.save_segmentation(
-        study_id,
-        found.labels,
-        lesions,
-        removed,
-        {**found.provenance, "request": request},
-        physiology=None if found.physiology is None else (found.physiology, found.physiology_names),
-    )
+    with case.step(f"Segment {study.label}"):
+        case.save_segmentation(
+            study_id,
+            found.labels,
+            lesions,
+            removed,
+            {**found.provenance, "request": request},
+            physiology=None if found.physiology is None else (found.physiology, found.physiology_names),
+        )
+        place_references(case, study_id, part(step, 0.8, 1.0), keep_removed=True)
     step(1.0, f"{len(lesions)} lesions")
     return True
 
@@ -158,6 +161,7 @@ def segment_studies(
     for index, study in enumerate(chosen):
         step = part(progress, index / len(chosen), (index + 1) / len(chosen), f"Segmenting {study.label}")
         segment_study(case, study.study_id, method, settings, step)
+    place_missing_references(case, [study.study_id for study in chosen])
 
 
 def _is_imported(case: CaseStore, study: StudyRecord) -> bool:

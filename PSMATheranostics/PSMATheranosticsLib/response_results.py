@@ -1,149 +1,179 @@
-"""The response of every follow-up against the baseline, with what a reader has said about it."""
+"""The response of every follow-up by each criterion, with what a reader has said about it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from .criteria import CRITERIA
+from .i18n import tr
+from .lesion_results import SPECT_WAIT_DIFFERS_MIN
+from .reader_statement import INPUTS_OF, ReaderStatement
 from .records import ResponseRecord
-from .response import Response, ResponseInput, ScanFacts
+from .response import Response, ResponseCriterion, ResponseInput
+from .response_inputs import Course, new_lesions, response_input
 from .results_model import LesionResult, ResponseResult, ResultWarning, StudyResult
+
+__all__ = ["ReaderStatement", "Responses", "collect_responses", "enabled_criteria"]
 
 # A choice of this software: RECIP knows no smallest new lesion, but one of a few voxels may well be noise.
 SMALL_NEW_LESION_ML = 1.0
 
 
 @dataclass(frozen=True)
-class ReaderStatement:
-    """What a reader says about one follow-up: the record that ``CaseStore.save_response`` keeps.
-
-    ``confirmed_category`` confirms the result only as long as the numbers still give that category.
-    """
-
-    residual_uptake: bool | None = None  # whether any tumor uptake is seen; None: not asked
-    new_lesions_assessable: bool = True  # False e.g. for diffuse marrow involvement
-    confirmed_category: str = ""
-    confirmed_by: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record for ``CaseStore.save_response``."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> ReaderStatement:
-        """The statement in a stored record; what the record does not say keeps its default."""
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
-
-
-@dataclass(frozen=True)
 class Responses:
-    """Responses in the order of the follow-ups, and what limits them."""
+    """Responses in the order of the follow-ups, those by other criteria, and what limits them."""
 
     responses: tuple[ResponseResult, ...]
+    others: tuple[ResponseResult, ...]
     warnings: tuple[ResultWarning, ...]
 
 
-def collect_responses(studies: Sequence[StudyResult], stored: Sequence[ResponseRecord], criterion: str) -> Responses:
-    """Evaluate ``criterion`` (a key of ``CRITERIA``) for every study after the baseline and of its modality.
+def enabled_criteria(setting: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of the criteria that a case uses: those enabled as such, unless its setting says otherwise.
 
-    PET is compared with PET: volumes on SPECT follow from another resolution and threshold.
+    ``setting`` is that of the name "criteria"; its "enabled" maps names to true or false.
     """
-    baseline = next(study for study in studies if study.is_baseline)
-    statements = {
-        record.followup_id: ReaderStatement.from_dict(record.record)
-        for record in stored
-        if record.criterion == criterion
-    }
-    responses, warnings = [], []
-    for followup in studies:
-        if followup.acquired <= baseline.acquired or followup.is_baseline or followup.modality != baseline.modality:
-            continue
-        statement = statements.get(followup.study_id, ReaderStatement())
-        inputs = response_input(baseline, followup, statement)
-        response = CRITERIA[criterion].evaluate(inputs)
-        result = _result(response, inputs, baseline, followup, statement)
-        responses.append(result)
-        warnings += [ResultWarning(note, "response", followup.study_id) for note in result.notes]
-    return Responses(tuple(responses), tuple(warnings))
+    chosen = setting.get("enabled")
+    chosen = chosen if isinstance(chosen, Mapping) else {}
+    return tuple(name for name, criterion in CRITERIA.items() if chosen.get(name, criterion.enabled))
 
 
-def response_input(baseline: StudyResult, followup: StudyResult, statement: ReaderStatement) -> ResponseInput:
-    """What a criterion is told about ``followup`` against ``baseline``."""
-    return ResponseInput(
-        baseline_ttv_ml=None if baseline.totals is None else baseline.totals.psma_tv_ml,
-        followup_ttv_ml=None if followup.totals is None else followup.totals.psma_tv_ml,
-        new_lesions=_any_new(followup) if statement.new_lesions_assessable else None,
-        residual_uptake=statement.residual_uptake,
-        interval_days=followup.days_since_baseline,
-        baseline=_facts(baseline),
-        followup=_facts(followup),
-    )
+def collect_responses(
+    course: Course, stored: Sequence[ResponseRecord], criterion: str, others: Sequence[str] = ()
+) -> Responses:
+    """Evaluate ``criterion`` and ``others`` (keys of ``CRITERIA``) for every follow-up that they hold for.
+
+    PET is compared with the baseline, SPECT with an earlier SPECT: volumes on SPECT follow from another resolution and
+    threshold. The notes on ``criterion`` become warnings, and those on SPECT, for which it does not hold.
+    """
+    statements = {(one.followup_id, one.criterion): ReaderStatement.from_dict(one.record) for one in stored}
+    seen: dict[tuple[int, int], ResponseInput] = {}
+    found: dict[str, list[ResponseResult]] = {}
+    for name in dict.fromkeys((criterion, *others)):
+        found[name] = []
+        for comparator, followup in _pairs(course, CRITERIA[name]):
+            pair = comparator.study_id, followup.study_id
+            if pair not in seen:
+                said = statements.get((followup.study_id, INPUTS_OF), ReaderStatement())
+                seen[pair] = response_input(course, comparator, followup, said)
+            statement = statements.get((followup.study_id, name), ReaderStatement())
+            found[name].append(_result(course, CRITERIA[name], seen[pair], comparator, followup, statement))
+    main = tuple(found.pop(criterion))
+    position = {study.study_id: index for index, study in enumerate(course.studies)}
+    rest = [response for responses in found.values() for response in responses]
+    rest.sort(key=lambda response: position[response.followup_id])  # stable: criteria keep their order
+    return Responses(main, tuple(rest), tuple(_warnings(main, rest)))
 
 
-def _any_new(followup: StudyResult) -> bool | None:
-    """Whether a lesion is new; None where none is known to be and some were not looked for or followed yet."""
-    if followup.totals is None:
-        return None
-    answers = {lesion.new_since_baseline for lesion in followup.lesions}
-    if True in answers:
-        return True
-    return None if None in answers else False
+def _warnings(main: Sequence[ResponseResult], others: Sequence[ResponseResult]) -> Iterator[ResultWarning]:
+    told = {response.followup_id for response in main}
+    spect = [response for response in others if CRITERIA[response.criterion].modality == "SPECT"]
+    for response in (*main, *(one for one in spect if one.followup_id not in told)):
+        for note in response.notes:
+            yield ResultWarning(note, "response", response.followup_id)
 
 
-def _facts(study: StudyResult) -> ScanFacts:
-    return ScanFacts(study.modality, study.tracer, {} if study.segmentation is None else study.segmentation.compared())
+def _pairs(course: Course, criterion: ResponseCriterion) -> Iterator[tuple[StudyResult, StudyResult]]:
+    """Every follow-up that a criterion holds for with the study that it is compared with."""
+    baseline = next(study for study in course.studies if study.is_baseline)
+    if criterion.modality == "SPECT":
+        yield from _spect_pairs(course, baseline)
+    elif criterion.modality in ("", baseline.modality):
+        for study in course.studies:
+            if study.acquired > baseline.acquired and study.modality == baseline.modality and not study.is_baseline:
+                yield baseline, study
+
+
+def _spect_pairs(course: Course, baseline: StudyResult) -> Iterator[tuple[StudyResult, StudyResult]]:
+    """Each segmented SPECT with the first one of the line at about the same time after the injection."""
+    spects = [
+        study
+        for study in course.studies
+        if study.modality == "SPECT" and study.totals is not None and study.acquired >= baseline.acquired
+    ]
+    for index, later in enumerate(spects):
+        first = next((earlier for earlier in spects[:index] if _same_wait(earlier, later)), None)
+        if first is not None:
+            yield first, later
+
+
+def _same_wait(earlier: StudyResult, later: StudyResult) -> bool:
+    """Whether two SPECT are not known to be at other times after the injection; see ``lesion_results``."""
+    first, second = earlier.minutes_after_injection, later.minutes_after_injection
+    return first is None or second is None or abs(first - second) <= SPECT_WAIT_DIFFERS_MIN
 
 
 def _result(
-    response: Response,
+    course: Course,
+    criterion: ResponseCriterion,
     inputs: ResponseInput,
-    baseline: StudyResult,
+    comparator: StudyResult,
     followup: StudyResult,
     statement: ReaderStatement,
 ) -> ResponseResult:
-    new_lesions = sorted(
-        (lesion for lesion in followup.lesions if lesion.new_since_baseline),
-        key=lambda lesion: (len(lesion.track), lesion.track),
-    )
-    notes = [*response.notes, *_small_new_notes(response, inputs, new_lesions)]
-    confirmed = bool(statement.confirmed_by) and statement.confirmed_category == response.category
-    if statement.confirmed_by and not confirmed:
-        notes.append(
-            f"{statement.confirmed_by} confirmed {statement.confirmed_category}, but the case has changed since "
-            f"and now gives {response.category}: confirm again."
-        )
+    response = criterion.evaluate(inputs)
+    new = new_lesions(course, comparator, followup)
+    decided = statement.decides(response.category)
+    overridden = decided and bool(statement.override_category)
     before, after = inputs.baseline_ttv_ml, inputs.followup_ttv_ml
     return ResponseResult(
         criterion=response.criterion,
-        baseline_id=baseline.study_id,
+        baseline_id=comparator.study_id,
         followup_id=followup.study_id,
-        category=response.category,
-        candidate=not confirmed,
-        confirmed_by=statement.confirmed_by if confirmed else "",
+        category=statement.override_category if overridden else response.category,
+        candidate=not decided,
+        confirmed_by=statement.confirmed_by if decided else "",
         baseline_ttv_ml=before,
         followup_ttv_ml=after,
         change_ml=None if before is None or after is None else after - before,
         change_percent=response.change_percent,
         new_lesions=inputs.new_lesions,
-        new_lesion_tracks=tuple(lesion.track for lesion in new_lesions),
-        residual_uptake=statement.residual_uptake,
+        new_lesion_tracks=tuple(lesion.track for lesion in new),
+        residual_uptake=inputs.residual_uptake,
         why=response.why,
         branches=response.branches,
-        notes=tuple(notes),
+        notes=(*response.notes, *_small_new_notes(criterion, response, inputs, new), *_stale(response, statement)),
+        parts=response.parts,
+        exploratory=response.exploratory,
+        verified=response.verified,
+        overridden=response.category if overridden else "",
+        override_reason=statement.override_reason if overridden else "",
+        confirmed_at=statement.confirmed_at if decided else None,
     )
 
 
-def _small_new_notes(response: Response, inputs: ResponseInput, new_lesions: Sequence[LesionResult]) -> list[str]:
+def _stale(response: Response, statement: ReaderStatement) -> Iterator[str]:
+    """That the case has changed since a reader decided on the response."""
+    if not statement.confirmed_by or statement.decides(response.category):
+        return
+    if statement.override_category:
+        text = tr(
+            "{user} decided on {chosen} when the rules gave {before}, but the case has changed since and they now give "
+            "{category}: decide again."
+        )
+    else:
+        text = tr("{user} confirmed {before}, but the case has changed since and now gives {category}: confirm again.")
+    yield text.format(
+        user=statement.confirmed_by,
+        chosen=statement.override_category,
+        before=statement.confirmed_category,
+        category=response.category,
+    )
+
+
+def _small_new_notes(
+    criterion: ResponseCriterion, response: Response, inputs: ResponseInput, new: Sequence[LesionResult]
+) -> Iterator[str]:
     """A note where nothing but small new lesions keeps the scan from a better category."""
-    if not new_lesions or any(lesion.measures.volume_ml >= SMALL_NEW_LESION_ML for lesion in new_lesions):
-        return []
-    without = CRITERIA[response.criterion].evaluate(replace(inputs, new_lesions=False)).category
+    if not new or inputs.new_lesions is None or any(one.measures.volume_ml >= SMALL_NEW_LESION_ML for one in new):
+        return
+    without = criterion.evaluate(replace(inputs, new_lesions=False, new_lesions_seen=())).category
     if without == response.category:
-        return []
+        return
     listed = ", ".join(
-        f"{lesion.track} ({lesion.measures.volume_ml:.2f} mL, SUVmax {lesion.measures.suv_max:.1f})"
-        for lesion in new_lesions
+        f"{lesion.track} ({lesion.measures.volume_ml:.2f} mL, SUVmax {lesion.measures.suv_max:.1f})" for lesion in new
     )
-    return [f"Would be {without} if a reader rejects the new lesions, all below {SMALL_NEW_LESION_ML:g} mL: {listed}."]
+    yield tr("Would be {category} if a reader rejects the new lesions, all below {limit:g} mL: {listed}.").format(
+        category=without, limit=SMALL_NEW_LESION_ML, listed=listed
+    )

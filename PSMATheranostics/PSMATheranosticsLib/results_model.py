@@ -19,7 +19,7 @@ from .records import NO_REGION
 from .response import ResponsePart
 from .study import Patient, Scaling
 
-SCHEMA = "psma-results/1"
+SCHEMA = "psma-results/2"
 UNKNOWN_REGION = "unknown"  # in totals by region: lesions for which none is proposed and nobody has chosen one
 
 
@@ -132,6 +132,7 @@ class StudyResult:
     scores: tuple[ScoreResult, ...] = ()
     change_from_previous_percent: dict[str, float | None] = field(default_factory=dict)  # the study of its kind before
     change_from_nadir_percent: dict[str, float | None] = field(default_factory=dict)  # lowest PSMA-TV before it
+    reconstruction: str = ""  # how the images were computed, as the scanner words it
 
 
 @dataclass(frozen=True)
@@ -290,10 +291,11 @@ class Results:
     response_limits: Limits = DEFAULT_LIMITS
     treatments: tuple[Treatment, ...] = ()  # by time
     other_responses: tuple[ResponseResult, ...] = ()  # by the other criteria, by follow-up
-    clinical: ClinicalFacts = ClinicalFacts()
+    clinical: ClinicalFacts = field(default_factory=ClinicalFacts)
     psa: tuple[PsaValue, ...] = ()  # by day
     conflicts: tuple[Conflict, ...] = ()
-    sign_off: SignOffResult = SignOffResult()
+    sign_off: SignOffResult = field(default_factory=SignOffResult)
+    baseline_marked: bool | None = None  # by a physician; otherwise it is the earliest study. None: not known
 
     def study(self, study_id: int) -> StudyResult:
         """The study with ``study_id``; ``KeyError`` where there is none."""

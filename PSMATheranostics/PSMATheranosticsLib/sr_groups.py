@@ -1,8 +1,10 @@
-"""The measurement groups of a structured report: one per lesion (TID 1411), one for the whole patient (TID 1501)."""
+"""The measurement groups of a structured report: one per lesion (TID 1411), one for the whole patient (TID 1501).
+
+Those of the responses are in ``sr_response``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydicom.sr.coding import Code
@@ -16,11 +18,7 @@ from .dicom_terms import (
     BASELINE,
     BECQUEREL,
     BQ_PER_ML,
-    CANDIDATE,
     COMMENT,
-    CONFIRMED,
-    CRITERIA,
-    CURRENT_RESPONSE,
     DAY,
     DECISIONS,
     GRAM,
@@ -30,17 +28,13 @@ from .dicom_terms import (
     LESION_STATUS,
     MAXIMUM,
     MEAN,
-    MEASUREMENT_OF_RESPONSE,
+    MI_PSMA,
+    MI_PSMA_SCORES,
     MILLILITER,
     NEOPLASM,
     NO_UNITS,
     PEAK,
-    PERCENT,
-    PRIVATE_SCHEME,
     REGIONS,
-    RESPONSE_METHOD,
-    RESPONSE_STATE,
-    RESPONSES,
     SUV_BW,
     SUV_BW_METHOD,
     SUV_BW_UNIT,
@@ -51,7 +45,7 @@ from .dicom_terms import (
     method_family,
     status_code,
 )
-from .results_model import LesionResult, ResponseResult, Results, SegmentationResult, StudyResult
+from .results_model import LesionResult, Results, SegmentationResult, StudyResult
 from .study import Scaling
 
 if TYPE_CHECKING:
@@ -83,12 +77,14 @@ def lesion_group(
     uptake = {MAXIMUM: measures.suv_max, MEAN: measures.suv_mean, PEAK: measures.suv_peak}
     answers = []
     if lesion.status:
-        answers.append(_answer(LESION_STATUS, status_code(lesion.status)))
+        answers.append(answer(LESION_STATUS, status_code(lesion.status)))
     if lesion.decision in DECISIONS:
-        answers.append(_answer(LESION_DECISION, DECISIONS[lesion.decision]))
+        answers.append(answer(LESION_DECISION, DECISIONS[lesion.decision]))
+    if lesion.mi_psma is not None:
+        answers.append(answer(MI_PSMA, MI_PSMA_SCORES[lesion.mi_psma]))
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking[1], identifier=tracking[0]),
-        time_point_context=_time_point(results, study),
+        time_point_context=time_point(results, study),
         finding_category=ABNORMAL_STRUCTURE,
         finding_type=NEOPLASM,
         finding_sites=[FindingSite(REGIONS[described.region])] if described.region else None,
@@ -96,7 +92,7 @@ def lesion_group(
         referenced_segment=segment,
         referenced_real_world_value_map=_value_map(value_map),
         measurements=[
-            _measurement(VOLUME, measures.volume_ml, MILLILITER, method=VOXEL_SUM),
+            measurement(VOLUME, measures.volume_ml, MILLILITER, method=VOXEL_SUM),
             *_uptake_measurements(uptake, study.scaling),
             *_load_measurements(measures.tl_psma, study.scaling),
         ],
@@ -107,36 +103,27 @@ def lesion_group(
 def whole_patient_group(
     results: Results, study: StudyResult, tracking_uid: str, value_map: WrittenObject | None
 ) -> MeasurementsAndQualitativeEvaluations:
-    """PSMA-TV, TL-PSMA, SUVs and number of all lesions of a segmented study, and the response if it has one."""
-    from highdicom.sr import MeasurementsAndQualitativeEvaluations, TextContentItem, TrackingIdentifier
+    """PSMA-TV, TL-PSMA, SUVs and number of all lesions of a segmented study."""
+    from highdicom.sr import MeasurementsAndQualitativeEvaluations, TrackingIdentifier
 
     totals = study.totals
     if totals is None:
         raise ValueError(f"{study.label} was not segmented: there is nothing to sum up")
     uptake = {MAXIMUM: totals.suv_max, MEAN: totals.suv_mean}
     measurements = [
-        _measurement(VOLUME, totals.psma_tv_ml, MILLILITER, TOTAL, VOXEL_SUM, note="PSMA-TV"),
+        measurement(VOLUME, totals.psma_tv_ml, MILLILITER, TOTAL, VOXEL_SUM, note="PSMA-TV"),
         *_uptake_measurements({key: value for key, value in uptake.items() if value is not None}, study.scaling),
         *_load_measurements(totals.tl_psma, study.scaling, TOTAL),
-        _measurement(LESION_COUNT, float(totals.lesion_count), NO_UNITS),
+        measurement(LESION_COUNT, float(totals.lesion_count), NO_UNITS),
     ]
-    response = next((found for found in results.responses if found.followup_id == study.study_id), None)
-    if response is not None and response.change_percent is not None:
-        note = f"PSMA-TV against {_baseline_text(results, response)}"
-        measurements.append(_measurement(MEASUREMENT_OF_RESPONSE, response.change_percent, PERCENT, note=note))
-    group = MeasurementsAndQualitativeEvaluations(
+    return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid, identifier="Whole patient"),
-        time_point_context=_time_point(results, study, numbers=True),
+        time_point_context=time_point(results, study, numbers=True),
         finding_type=NEOPLASM,
         algorithm_id=_study_algorithm(study.segmentation),
         referenced_real_world_value_map=_value_map(value_map),
         measurements=measurements,
-        qualitative_evaluations=[] if response is None else _response_answers(response),
     )
-    if response is not None:
-        for line in _response_lines(results, response):
-            group[0].ContentSequence.append(TextContentItem(COMMENT, line, "CONTAINS"))
-    return group
 
 
 def entered_text(scaling: Scaling) -> str:
@@ -150,7 +137,7 @@ def entered_text(scaling: Scaling) -> str:
     return "; ".join(named)
 
 
-def _time_point(results: Results, study: StudyResult, numbers: bool = False) -> TimePointContext:
+def time_point(results: Results, study: StudyResult, numbers: bool = False) -> TimePointContext:
     """Which time point it is; ``numbers`` adds order and distance, which some readers list among the measurements."""
     from highdicom.sr import LongitudinalTemporalOffsetFromEvent, TimePointContext
 
@@ -202,13 +189,11 @@ def _uptake_measurements(uptake: dict[Code, float], scaling: Scaling) -> list[Me
     note = entered_text(scaling)
     found = []
     if scaling.quantity != "SUVbw":
-        found = [
-            _measurement(ACTIVITY_CONCENTRATION, value, BQ_PER_ML, how, note=note) for how, value in uptake.items()
-        ]
+        found = [measurement(ACTIVITY_CONCENTRATION, value, BQ_PER_ML, how, note=note) for how, value in uptake.items()]
     factor = _suv_factor(scaling)
     if factor is not None:
         found += [
-            _measurement(SUV_BW, value * factor, SUV_BW_UNIT, how, SUV_BW_METHOD, note) for how, value in uptake.items()
+            measurement(SUV_BW, value * factor, SUV_BW_UNIT, how, SUV_BW_METHOD, note) for how, value in uptake.items()
         ]
     return found
 
@@ -218,10 +203,10 @@ def _load_measurements(load: float, scaling: Scaling, how: Code | None = None) -
     note = entered_text(scaling)
     found = []
     if scaling.quantity != "SUVbw":
-        found.append(_measurement(LESION_ACTIVITY, load, BECQUEREL, how, note=note))
+        found.append(measurement(LESION_ACTIVITY, load, BECQUEREL, how, note=note))
     factor = _suv_factor(scaling)
     if factor is not None:
-        found.append(_measurement(TL_PSMA, load * factor, GRAM, how, SUV_BW_METHOD, note))
+        found.append(measurement(TL_PSMA, load * factor, GRAM, how, SUV_BW_METHOD, note))
     return found
 
 
@@ -229,45 +214,23 @@ def _suv_factor(scaling: Scaling) -> float | None:
     return 1.0 if scaling.quantity == "SUVbw" else scaling.suv_factor
 
 
-def _measurement(
+def measurement(
     name: Code, value: float, unit: Code, how: Code | None = None, method: Code | None = None, note: str = ""
 ) -> Measurement:
+    """A number with unit, and where they are given derivation, method and a comment."""
     from highdicom.sr import ContentSequence, Measurement, TextContentItem
 
-    measurement = Measurement(name=name, value=float(value), unit=unit, derivation=how, method=method)
+    found = Measurement(name=name, value=float(value), unit=unit, derivation=how, method=method)
     if note:
-        item: Any = measurement[0]
+        item: Any = found[0]
         if "ContentSequence" not in item:
             item.ContentSequence = ContentSequence()
         item.ContentSequence.append(TextContentItem(COMMENT, note, "HAS PROPERTIES"))
-    return measurement
+    return found
 
 
-def _answer(question: Code, answer: Code) -> QualitativeEvaluation:
+def answer(question: Code, answer: Code) -> QualitativeEvaluation:
+    """A coded answer to a coded question."""
     from highdicom.sr import QualitativeEvaluation
 
     return QualitativeEvaluation(name=question, value=answer)
-
-
-def _response_answers(response: ResponseResult) -> list[QualitativeEvaluation]:
-    category = RESPONSES.get(response.category) or Code(response.category[:16], PRIVATE_SCHEME, response.category)
-    answers = [_answer(CURRENT_RESPONSE, category)]
-    answers.append(_answer(RESPONSE_STATE, CANDIDATE if response.candidate else CONFIRMED))
-    if response.criterion in CRITERIA:
-        answers.insert(0, _answer(RESPONSE_METHOD, CRITERIA[response.criterion]))
-    return answers
-
-
-def _response_lines(results: Results, response: ResponseResult) -> Sequence[str]:
-    state = "candidate, not confirmed by a reader" if response.candidate else f"confirmed by {response.confirmed_by}"
-    lines = [
-        f"{response.criterion}: {response.category} ({state})",
-        f"Compared with {_baseline_text(results, response)}",
-        response.why,
-    ]
-    return [line for line in (*lines, *response.notes) if line]
-
-
-def _baseline_text(results: Results, response: ResponseResult) -> str:
-    baseline = results.study(response.baseline_id)
-    return f"{baseline.label} of {baseline.acquired:%Y-%m-%d}"

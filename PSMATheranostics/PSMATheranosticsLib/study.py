@@ -58,7 +58,8 @@ class DicomOrigin:
     ``instance_uids`` are in the order of the slices of the emission image (index k = 0 first). For multi-frame images
     ``frames`` holds, slice by slice, the number of the frame (from 1) in the instance of that slice. ``slopes`` and
     ``intercepts`` are those with which each slice was rescaled from stored values before ``Scaling.factor`` was
-    applied; both are empty where that is not known.
+    applied; both are empty where that is not known. ``reconstruction`` says how the images were computed, in the words
+    of the scanner.
     """
 
     study_instance_uid: str
@@ -79,6 +80,7 @@ class DicomOrigin:
     frames: tuple[int, ...] = ()
     slopes: tuple[float, ...] = ()
     intercepts: tuple[float, ...] = ()
+    reconstruction: str = ""
 
 
 @dataclass

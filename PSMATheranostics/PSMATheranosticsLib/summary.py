@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from .results_model import LesionResponse, Results, StudyResult
+from .response import NOT_EVALUABLE
+from .results_model import LesionResponse, ResponseResult, Results, StudyResult
 
 
 def summary_lines(results: Results) -> list[str]:
-    """Patient, one line per study, what became of the lesions, response of each lesion and of the patient, warnings."""
+    """Patient, studies, what became of the lesions, responses, PSA, warnings, and whether the results are signed.
+
+    Other criteria are listed where they can be evaluated.
+    """
     patient = results.patient
     lines = [f"Patient {patient.patient_id}" + (f" ({patient.name})" if patient.name else "")]
     lines += [_study_line(study) for study in results.studies]
     lines += [_status_line(results, study) for study in results.studies if not study.is_baseline and results.tracks]
     lines += [_lesions_line(results, response) for response in results.responses_by_lesion if response.changes]
-    for response in results.responses:
-        state = "candidate" if response.candidate else f"confirmed by {response.confirmed_by}"
-        label = results.study(response.followup_id).label
-        lines.append(f"{response.criterion}, {label}: {response.category} ({state}). {response.why}")
+    others = (response for response in results.other_responses if response.category != NOT_EVALUABLE)
+    lines += [_response_line(results, response) for response in (*results.responses, *others)]
+    if results.psa:
+        lines.append("PSA: " + ", ".join(f"{value.text} ({value.day})" for value in results.psa))
     lines += [f"Warning: {warning.text}" for warning in results.warnings]
+    lines += _sign_off_lines(results)
     return lines
+
+
+def _response_line(results: Results, response: ResponseResult) -> str:
+    state = "candidate" if response.candidate else f"confirmed by {response.confirmed_by}"
+    if response.overridden:
+        state = f"decided by {response.confirmed_by} instead of {response.overridden}: {response.override_reason}"
+    marks = [] if response.verified else ["unverified"]
+    marks += ["exploratory"] if response.exploratory else []
+    label = results.study(response.followup_id).label
+    return f"{response.criterion}, {label}: {response.category} ({'; '.join([state, *marks])}). {response.why}"
+
+
+def _sign_off_lines(results: Results) -> list[str]:
+    """Nothing for results that were never signed."""
+    signed = results.sign_off
+    if signed.time is None:
+        return []
+    line = f"Signed by {signed.user} on {signed.time:%Y-%m-%d}"
+    return [f"{line}, changed since:", *(f"- {text}" for text in signed.changed)] if signed.changed else [line]
 
 
 def _study_line(study: StudyResult) -> str:
@@ -27,10 +51,8 @@ def _study_line(study: StudyResult) -> str:
     if study.totals is None:
         return f"{start} not segmented"
     found = study.totals
-    return (
-        f"{start} {found.lesion_count} lesions, PSMA-TV {found.psma_tv_ml:.1f} mL, "
-        f"TL-PSMA {found.tl_psma:.0f} SUV x mL" + highest
-    )
+    lesions = "1 lesion" if found.lesion_count == 1 else f"{found.lesion_count} lesions"
+    return f"{start} {lesions}, PSMA-TV {found.psma_tv_ml:.1f} mL, TL-PSMA {found.tl_psma:.0f} SUV x mL" + highest
 
 
 def _status_line(results: Results, study: StudyResult) -> str:

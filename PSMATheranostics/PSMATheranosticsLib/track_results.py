@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from PSMASegmentLib.measure import Measures
@@ -53,13 +53,19 @@ def track_results(
     measures: LesionMeasures,
     responses: Sequence[LesionResponse] = (),
     decisions: Sequence[TrackDecisionRecord] = (),
+    comparable: Collection[int] | None = None,
 ) -> tuple[TrackResult, ...]:
-    """One row per track, with one cell for each of ``study_ids`` in their order."""
+    """One row per track, with one cell for each of ``study_ids`` in their order.
+
+    ``comparable`` are the studies whose measures may be compared with those of the baseline: all, unless given.
+    """
     by_number = {track.number: track for track in tracks}
     said = _Said.of(responses, decisions)
     rows = []
     for track in tracks:
-        cells = tuple(_with_said(_cell(track, study_id, baseline_id, measures), track, said) for study_id in study_ids)
+        cells = tuple(
+            _with_said(_cell(track, study_id, baseline_id, measures, comparable), track, said) for study_id in study_ids
+        )
         parents = tuple(by_number[number].label for number in track.parents if number in by_number)
         comments = tuple(said.comments.get(track.number, ()))
         rows.append(TrackResult(track.label, track.tracking_uid, parents, cells, comments))
@@ -86,7 +92,9 @@ def _with_said(cell: TrackCell, track: TrackRecord, said: _Said) -> TrackCell:
     )
 
 
-def _cell(track: TrackRecord, study_id: int, baseline_id: int, measures: LesionMeasures) -> TrackCell:
+def _cell(
+    track: TrackRecord, study_id: int, baseline_id: int, measures: LesionMeasures, comparable: Collection[int] | None
+) -> TrackCell:
     status = track.status.get(study_id, "")
     lesion = track.lesions.get(study_id)
     if lesion is None:
@@ -95,6 +103,8 @@ def _cell(track: TrackRecord, study_id: int, baseline_id: int, measures: LesionM
     if now is None:
         return TrackCell(study_id, "", note="rejected by a reader")
     baseline = measures.get((baseline_id, track.lesions.get(baseline_id, 0)))
+    if comparable is not None and study_id not in comparable:
+        baseline = None
     return TrackCell(
         study_id=study_id,
         status=status,

@@ -56,8 +56,8 @@ def test_only_what_is_asked_for_is_written(case: CaseStore, tmp_path: Path) -> N
     assert {name.split("/")[0] for name in files_in(tmp_path / "rt")} == {"rtstruct"}
     export(case, tmp_path / "sr", ("sr",))
     assert {name.split("/")[0] for name in files_in(tmp_path / "sr")} == {"seg", "sr"}  # the SR refers to the SEG
-    with pytest.raises(InputError, match=r"no DICOM object 'pdf'. Possible: seg, sr, rwvm, rtstruct"):
-        export(case, tmp_path / "none", ("pdf",))
+    with pytest.raises(InputError, match=r"no DICOM object 'txt'. Possible: seg, sr, rwvm, rtstruct, pdf"):
+        export(case, tmp_path / "none", ("txt",))
     assert not (tmp_path / "none").exists()
 
 
@@ -72,6 +72,17 @@ def test_same_case_gives_the_same_objects_and_a_decision_gives_new_ones(case: Ca
     after = pydicom.dcmread(tmp_path / "second/seg/2026-01-10_study1.dcm")
     assert before.SOPInstanceUID != after.SOPInstanceUID
     assert [item.TrackingID for item in after.SegmentSequence] == ["L01"]
+
+
+def test_the_report_is_one_object_in_the_last_study_and_the_same_for_the_same_case(
+    case: CaseStore, tmp_path: Path
+) -> None:
+    assert export(case, tmp_path / "first", ("pdf",)) == ["pdf/2026-04-04_study2.dcm"]
+    path = tmp_path / "first/pdf/2026-04-04_study2.dcm"
+    assert pydicom.dcmread(path).EncapsulatedDocument.startswith(b"%PDF-")
+    assert dicom_errors(path) == []
+    export(case, tmp_path / "second", ("pdf",))
+    assert path.read_bytes() == (tmp_path / "second/pdf/2026-04-04_study2.dcm").read_bytes()
 
 
 def test_object_that_is_outdated_is_removed(case: CaseStore, tmp_path: Path) -> None:

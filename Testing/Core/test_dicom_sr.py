@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from PSMATheranosticsLib import dicom_terms
 from PSMATheranosticsLib.case_files import write_dicom
 from PSMATheranosticsLib.case_store import CaseStore
+from PSMATheranosticsLib.criteria import CRITERIA
 from PSMATheranosticsLib.dicom_object import WrittenObject
 from PSMATheranosticsLib.dicom_seg import SegmentDescription
 from PSMATheranosticsLib.dicom_sr import ReportReferences, write_measurements
-from PSMATheranosticsLib.response_results import ReaderStatement
+from PSMATheranosticsLib.reader_statement import ReaderStatement, override, state_inputs
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.results_model import Results, StudyResult
+from PSMATheranosticsLib.sr_response import category_code
 from PSMATheranosticsLib.study import Alternative, DicomOrigin, Scaling
 from pydicom.dataset import Dataset
 from pydicom.sr import _concepts_dict
@@ -48,7 +50,12 @@ def reports_of(case: CaseStore, folder: Path) -> tuple[Results, list[dict[str, M
 
 
 def whole_patient(groups: dict[str, MeasuredGroup]) -> MeasuredGroup:
-    (found,) = [group for group in groups.values() if group.segment is None]
+    (found,) = [group for group in groups.values() if group.tracking_id == "Whole patient"]
+    return found
+
+
+def response_by(groups: dict[str, MeasuredGroup], criterion: str = "RECIP 1.0") -> MeasuredGroup:
+    (found,) = [group for group in groups.values() if group.tracking_id == f"Response {criterion}"]
     return found
 
 
@@ -67,7 +74,7 @@ def items_of(path: Path) -> Iterator[tuple[str, Dataset]]:
 def test_numbers_come_back_to_the_last_bit(case: CaseStore, tmp_path: Path) -> None:
     results, reports = reports_of(case, tmp_path)
     for study, groups in zip(results.studies, reports, strict=True):
-        assert len(groups) == len(study.lesions) + 1
+        assert len([group for group in groups.values() if group.segment is not None]) == len(study.lesions)
         for lesion in study.lesions:
             expected = {name: getattr(lesion.measures, name) for name in VALUES}
             assert groups[lesion.tracking_uid].values == expected
@@ -165,13 +172,52 @@ def test_report_lists_the_source_images(case: CaseStore, tmp_path: Path) -> None
 def test_response_with_criterion_comparator_and_state(case: CaseStore, tmp_path: Path) -> None:
     results, (before, after) = reports_of(case, tmp_path)
     (response,) = results.responses
-    group = whole_patient(after)
+    group = response_by(after)
     assert group.answers["112021"] == "C204131"
     assert group.answers["112048"] == response.category
     assert group.answers["RESPONSE-STATE"] == "CANDIDATE"
-    assert group.values["change_percent"] == response.change_percent
+    assert group.values == {
+        "ttv_before_ml": response.baseline_ttv_ml,
+        "ttv_after_ml": response.followup_ttv_ml,
+        "change_percent": response.change_percent,
+    }
     assert "PSMA-TV against Baseline of 2026-01-10" in group.comments
-    assert "112048" not in whole_patient(before).answers
+    assert not any(group.tracking_id.startswith("Response") for group in before.values())
+
+
+def test_other_criteria_that_can_be_evaluated_are_groups_of_their_own(case: CaseStore, tmp_path: Path) -> None:
+    state_inputs(case, case.studies()[1].study_id, visual_change="increase")
+    results, (_, after) = reports_of(case, tmp_path)
+    evaluable = {one.criterion for one in results.other_responses if one.category != "NE"}
+    listed = {group.tracking_id.removeprefix("Response ") for group in after.values() if group.segment is None}
+    assert "RECIP 1.0 visual" in evaluable
+    assert listed == {"Whole patient", "RECIP 1.0", *evaluable}
+    answers = response_by(after, "RECIP 1.0 visual").answers
+    assert (answers["112021"], answers["112048"]) == ("RECIP-VISUAL", "RECIP-PD")
+
+
+def test_overridden_response_tells_both_categories_and_the_reason(case: CaseStore, tmp_path: Path) -> None:
+    (response,) = collect_results(case).responses
+    override(case, response.followup_id, "RECIP 1.0", "RECIP-PR", "the new lesion is a fracture")
+    _, (_, after) = reports_of(case, tmp_path)
+    answers = response_by(after).answers
+    assert (answers["112048"], answers["BY-RULES"]) == ("RECIP-PR", response.category)
+    assert answers["RESPONSE-STATE"] == "OVERRIDDEN"
+    assert any("the new lesion is a fracture" in comment for comment in response_by(after).comments)
+    for path in (tmp_path / "sr").iterdir():
+        assert dicom_errors(path) == []
+
+
+def test_mi_psma_of_a_lesion_is_coded(case: CaseStore, tmp_path: Path) -> None:
+    results = collect_results(case)
+    lesions = tuple(replace(lesion, mi_psma=2 if lesion.lesion == 1 else None) for lesion in results.studies[0].lesions)
+    scored = replace(results, studies=(replace(results.studies[0], lesions=lesions), *results.studies[1:]))
+    write_dicom(case, scored, tmp_path, ("sr",))
+    path = sorted((tmp_path / "sr").iterdir())[0]
+    groups = read_measurements(path)
+    answers = [group.answers.get("MI-PSMA") for group in groups.values() if group.segment is not None]
+    assert answers == ["MI-PSMA-2", None]
+    assert dicom_errors(path) == []
 
 
 def test_confirmed_response_names_who_confirmed(case: CaseStore, tmp_path: Path) -> None:
@@ -179,8 +225,8 @@ def test_confirmed_response_names_who_confirmed(case: CaseStore, tmp_path: Path)
     statement = ReaderStatement(confirmed_category=response.category, confirmed_by="Dr. Ada")
     case.save_response(response.followup_id, response.criterion, statement.to_dict())
     _, (_, after) = reports_of(case, tmp_path)
-    assert whole_patient(after).answers["RESPONSE-STATE"] == "CONFIRMED"
-    assert any("confirmed by Dr. Ada" in comment for comment in whole_patient(after).comments)
+    assert response_by(after).answers["RESPONSE-STATE"] == "CONFIRMED"
+    assert any("confirmed by Dr. Ada" in comment for comment in response_by(after).comments)
 
 
 def test_status_and_decision_of_each_lesion(case: CaseStore, tmp_path: Path) -> None:
@@ -357,6 +403,16 @@ def test_every_code_is_in_the_dicom_dictionary_or_of_the_private_scheme() -> Non
         known = {"89457008": ["Radionuclide"], "260753009": ["Source"]}.get(code.value) or meanings(code)
         assert code.meaning in known, code
     assert len(dicom_terms.PRIVATE_SCHEME) <= 16
+
+
+def test_every_criterion_and_every_category_has_a_code_of_its_own() -> None:
+    names = set(CRITERIA)
+    assert names == set(dicom_terms.CRITERIA)
+    assert len({code.value for code in dicom_terms.CRITERIA.values()}) == len(names)
+    categories = {category for criterion in CRITERIA.values() for category in criterion.categories}
+    codes = {category_code(category).value for category in categories}
+    assert len(codes) == len(categories) > 10
+    assert all(len(value) <= 16 for value in codes)
 
 
 @pytest.mark.parametrize(

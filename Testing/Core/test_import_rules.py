@@ -12,7 +12,13 @@ from data_dir import ROOT
 SLICER = {"slicer", "vtk", "qt", "ctk", "PythonQt"}
 MRML = "PSMATheranosticsMrml"  # what the modules share; it speaks to Slicer and is as light as they are
 ARRAYS = {"numpy", "scipy", "SimpleITK"}
-NETWORKS = {"torch", "monai", "yaml"}  # optional: without them everything but networks works
+NETWORKS = {
+    "torch",
+    "monai",
+    "yaml",
+    "dynamic_network_architectures",
+    "openvino",
+}  # optional: without them everything but networks works
 ALLOWED = {
     "PSMASegmentLib": ARRAYS | NETWORKS | {"PSMASegmentLib"},
     "PSMATrackingLib": ARRAYS | {"torch", "picsl_greedy", "PSMATrackingLib"},
@@ -24,12 +30,17 @@ ALLOWED = {
         "pydicom",
         "highdicom",
         "matplotlib",
+        "PIL",  # comes with matplotlib
         "jinja2",
         "tqdm",
+        "typst",
+        "xlsxwriter",
     },
 }
 REGISTRATION = {"torch", "picsl_greedy"}  # optional too: without them registration falls back to SimpleITK
-ONLY_INSIDE_FUNCTIONS = NETWORKS | REGISTRATION | {"matplotlib", "jinja2", "tqdm", "highdicom"}
+ONLY_INSIDE_FUNCTIONS = (
+    NETWORKS | REGISTRATION | {"matplotlib", "PIL", "jinja2", "tqdm", "highdicom", "typst", "xlsxwriter"}
+)
 
 
 def imported(tree: ast.AST) -> list[str]:

@@ -10,15 +10,10 @@ from dataclasses import replace
 import pytest
 from example_case import NEW, PATIENT, A, B, Visit, make_case
 from PSMASegmentLib.lesion_regions import Region
-from PSMATheranosticsLib.outputs import (
-    LESION_COLUMNS,
-    RESPONSE_COLUMNS,
-    write_lesions_csv,
-    write_response_csv,
-    write_results_json,
-)
+from PSMATheranosticsLib.outputs import write_results_json, write_table_csv
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.results_model import Results
+from PSMATheranosticsLib.tables_lesions import CHANGE_COLUMNS, LESION_COLUMNS, change_table, lesion_table
 from PSMATheranosticsLib.whole_file import write_whole
 
 
@@ -41,7 +36,7 @@ def test_json_file_holds_the_results(results, tmp_path):
 
 def test_csv_has_one_row_per_lesion_and_study_and_the_tracks_that_are_gone(results, tmp_path):
     path = tmp_path / "lesions.csv"
-    write_lesions_csv(results, path)
+    write_table_csv(lesion_table(results), path)
     rows = rows_of(path)
     assert [(row["study"], row["track"], row["status"], row["lesion"]) for row in rows] == [
         ("Baseline", "L01", "baseline", "1"),
@@ -57,7 +52,7 @@ def test_csv_has_one_row_per_lesion_and_study_and_the_tracks_that_are_gone(resul
 
 def test_csv_numbers_come_back_without_loss(results, tmp_path):
     path = tmp_path / "lesions.csv"
-    write_lesions_csv(results, path)
+    write_table_csv(lesion_table(results), path)
     first = rows_of(path)[0]
     measures = results.studies[0].lesions[0].measures
     assert float(first["volume_ml"]) == measures.volume_ml
@@ -69,13 +64,13 @@ def test_csv_numbers_come_back_without_loss(results, tmp_path):
 def test_csv_is_rfc_4180_in_utf8_with_documented_columns(results, tmp_path):
     named = replace(results, patient=replace(PATIENT, patient_id='Möller, "7"\nB'))
     path = tmp_path / "lesions.csv"
-    write_lesions_csv(named, path)
+    write_table_csv(lesion_table(named), path)
     raw = path.read_bytes()
     assert not raw.startswith(b"\xef\xbb\xbf")
     assert raw.endswith(b"\r\n")
     header = raw.split(b"\r\n", 1)[0].decode()
-    assert header.split(",") == list(LESION_COLUMNS)
-    assert all(LESION_COLUMNS.values())
+    assert header.split(",") == [column.name for column in LESION_COLUMNS]
+    assert all(column.about for column in LESION_COLUMNS)
     assert b'"M\xc3\xb6ller, ""7""\nB"' in raw
     rows = list(csv.DictReader(io.StringIO(raw.decode(), newline=""), strict=True))
     assert {row["patient_id"] for row in rows} == {'Möller, "7"\nB'}
@@ -87,13 +82,13 @@ def test_csv_lists_tracks_in_their_order_beyond_99(results, tmp_path):
     lesions = tuple(replace(lesion, track=label) for label in ("L100", "L99"))
     one = replace(results, tracks=tuple(tracks), studies=(replace(results.studies[0], lesions=lesions),))
     path = tmp_path / "lesions.csv"
-    write_lesions_csv(one, path)
+    write_table_csv(lesion_table(one), path)
     assert [row["track"] for row in rows_of(path)] == ["L99", "L100"]
 
 
 def test_lesions_that_were_not_followed_are_in_the_csv(tmp_path):
     with make_case(tmp_path / "case", [Visit(0, [A, B])], followed=False) as case:
-        write_lesions_csv(collect_results(case), tmp_path / "lesions.csv")
+        write_table_csv(lesion_table(collect_results(case)), tmp_path / "lesions.csv")
     rows = rows_of(tmp_path / "lesions.csv")
     assert [(row["track"], row["lesion"], row["status"]) for row in rows] == [("", "1", ""), ("", "2", "")]
 
@@ -101,7 +96,7 @@ def test_lesions_that_were_not_followed_are_in_the_csv(tmp_path):
 def test_rejected_lesions_are_not_in_the_csv(tmp_path):
     with make_case(tmp_path / "case", [Visit(0, [A, B])]) as case:
         case.decide_lesion(case.studies()[0].study_id, 2, "rejected")
-        write_lesions_csv(collect_results(case), tmp_path / "lesions.csv")
+        write_table_csv(lesion_table(collect_results(case)), tmp_path / "lesions.csv")
     assert [row["lesion"] for row in rows_of(tmp_path / "lesions.csv")] == ["1"]
 
 
@@ -132,11 +127,11 @@ def test_region_and_review_stand_in_new_columns_after_those_of_before(tmp_path):
         case.set_region(1, 2, Region("bone", "third lumbar vertebra"))
         case.decide_lesion(1, 1, "accepted")
         results = collect_results(case)
-    write_lesions_csv(results, tmp_path / "lesions.csv")
+    write_table_csv(lesion_table(results), tmp_path / "lesions.csv")
     rows = rows_of(tmp_path / "lesions.csv")
     columns = ["region", "region_site", "region_source", "reviewed"]
-    added = ["response", "response_to_previous", "track_decision", "track_decision_by"]
-    assert list(rows[0])[-9:] == ["linked_to", *columns, *added]
+    added = ["response", "response_to_previous", "track_decision", "track_decision_by", "mi_psma"]
+    assert list(rows[0])[-10:] == ["linked_to", *columns, *added]
     assert [[row[name] for name in columns] for row in rows] == [
         ["", "", "", "yes"],
         ["bone", "third lumbar vertebra", "reader", "no"],
@@ -169,7 +164,7 @@ def test_json_holds_region_review_and_totals_by_region(tmp_path):
 
 
 def test_classes_stand_in_the_lesion_table_also_of_lesions_that_are_gone(results, tmp_path):
-    write_lesions_csv(results, tmp_path / "lesions.csv")
+    write_table_csv(lesion_table(results), tmp_path / "lesions.csv")
     rows = rows_of(tmp_path / "lesions.csv")
     assert [(row["track"], row["response"], row["response_to_previous"]) for row in rows[2:]] == [
         ("L01", "stable", "stable"),
@@ -183,10 +178,10 @@ def test_the_response_table_has_a_row_for_each_comparison_and_track_without_loss
     with make_case(tmp_path / "case", visits) as case:
         case.decide_link(1, 2, 1, 1, "accepted")
         results = collect_results(case)
-    write_response_csv(results, tmp_path / "lesion_response.csv")
+    write_table_csv(change_table(results), tmp_path / "lesion_response.csv")
     rows = rows_of(tmp_path / "lesion_response.csv")
-    assert list(rows[0]) == list(RESPONSE_COLUMNS)
-    assert all(RESPONSE_COLUMNS.values())
+    assert list(rows[0]) == [column.name for column in CHANGE_COLUMNS]
+    assert all(column.about for column in CHANGE_COLUMNS)
     assert [(row["later_study"], row["against"], row["track"], row["class"]) for row in rows] == [
         ("Follow-up 1", "baseline; previous", "L01", "stable"),
         ("Follow-up 1", "baseline; previous", "L02", "resolved"),
@@ -210,6 +205,6 @@ def test_the_response_table_has_a_row_for_each_comparison_and_track_without_loss
 
 def test_the_response_table_of_one_study_has_only_its_header(tmp_path):
     with make_case(tmp_path / "case", [Visit(0, [A])]) as case:
-        write_response_csv(collect_results(case), tmp_path / "lesion_response.csv")
+        write_table_csv(change_table(collect_results(case)), tmp_path / "lesion_response.csv")
     assert rows_of(tmp_path / "lesion_response.csv") == []
     assert (tmp_path / "lesion_response.csv").read_text(encoding="utf-8").startswith("patient_id,")

@@ -147,7 +147,7 @@ def test_json_has_schema_first_and_only_plain_values(tmp_path):
     results = results_of(tmp_path, [Visit(0, [A]), Visit(84, [A, NEW])])
     plain = results.to_dict()
     assert next(iter(plain)) == "schema"
-    assert plain["schema"] == SCHEMA == "psma-results/1"
+    assert plain["schema"] == SCHEMA == "psma-results/2"
     again = json.loads(json.dumps(plain, allow_nan=False))
     assert again == plain
     assert again["studies"][0]["acquired"] == "2026-01-10T09:30:00"

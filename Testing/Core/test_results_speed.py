@@ -10,6 +10,8 @@ from PSMATheranosticsLib.records import LesionRecord, LinkRecord, SegmentationRe
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.study import DicomOrigin, Scaling
 
+SPHERE = {"center_mm": [0.0, 0.0, 0.0], "radius_mm": 10.0, "suv_sd": 0.1, "voxels": 50, "source": "automatic"}
+
 
 class LargeCase:
     """300 lesions on each of five studies, without images: what a store would hand over."""
@@ -28,7 +30,7 @@ class LargeCase:
                 is_baseline=index == 0,
                 acquired=FIRST_DAY.replace(month=1 + 2 * index),
                 modality="PET",
-                tracer="",
+                tracer="68Ga-PSMA-11",
                 emission_id=f"large {index}",
                 ct_id=None,
                 organs_id=None,
@@ -58,6 +60,8 @@ class LargeCase:
             TrackRecord(n, f"L{n:02d}", f"2.25.{n}", dict.fromkeys(ids, n), dict.fromkeys(ids, "persistent"), [])
             for n in numbers
         ]
+        for track in self._tracks[::10]:  # new ones, which cost more
+            del track.lesions[ids[0]]
         self._links = [
             LinkRecord(first, second, n, n, "one-to-one", 0.0, 1.0, 0.9, "", True, "proposed")
             for first in ids
@@ -101,7 +105,22 @@ class LargeCase:
     def track_decisions(self):
         return []
 
+    def baseline_is_marked(self):
+        return True
+
+    def matching(self, baseline_id, followup_id):
+        return None
+
+    def last_sign_off(self):
+        return None
+
     def setting(self, name):
+        if name == "reference regions":
+            names = {"blood pool": 1.5, "liver": 5.0, "left parotid": 15.0}
+            regions = {region: {**SPHERE, "suv_mean": suv} for region, suv in names.items()}
+            return {str(study.study_id): regions for study in self._studies}
+        if name == "psa":
+            return {"values": [{"day": f"2026-0{month}-05", "ng_ml": 10.0, "source": "x"} for month in range(1, 9)]}
         return {}
 
     def load_image(self, image_id):
@@ -130,5 +149,7 @@ def test_300_lesions_on_5_studies_are_all_there():
     plain = results.to_dict()
     assert len(results.tracks) == 300
     assert len(plain["studies"][4]["lesions"]) == 300
+    assert {lesion["mi_psma"] for lesion in plain["studies"][4]["lesions"]} == {2}
+    assert len(results.conflicts) >= 30
     # four follow-ups against the baseline, three of them against the one before as well
     assert [len(response.changes) for response in results.responses_by_lesion] == [300] * 7
