@@ -1,11 +1,11 @@
-# make demo | test | bench | soak | evaluate-clicks | train-smoke | lint | screenshots: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
+# make demo | test | bench | soak | evaluate-clicks | train-smoke | lint | screenshots | translations: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke screenshots clean
+.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke screenshots translations clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/psma demo --case demo-case
@@ -46,6 +46,10 @@ train-smoke: $(VENV)/.testing
 
 screenshots: $(VENV)/.testing
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py
+
+# Bring the catalogs of translations up to date with the texts in the code, and compile them.
+translations: $(VENV)/.testing
+	$(BIN)/python Testing/translations.py
 
 clean:
 	rm -rf $(VENV) demo-case

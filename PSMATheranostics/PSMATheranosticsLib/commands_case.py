@@ -1,4 +1,4 @@
-"""The commands that look after a case folder: check, log, undo, redo, sign, export, unlock."""
+"""The commands that look after a case folder: check, log, undo, redo, export, unlock."""
 
 from __future__ import annotations
 
@@ -39,17 +39,6 @@ def redo(options: argparse.Namespace, console: Console) -> int:
     with CaseStore.open(options.case, write=True) as case:
         name = case.redo()
     console.done({"redone": name}, [f"Done again: {name}" if name else "There is nothing to do again."])
-    return exit_codes.DONE
-
-
-def sign(options: argparse.Namespace, console: Console) -> int:
-    """``psma sign``: keep the lesions of a study as they are now as the signed version."""
-    from .case_store import CaseStore
-
-    with CaseStore.open(options.case, write=True) as case:
-        case.sign(options.study, options.note)
-        label = case.study(options.study).label
-    console.done({"study": options.study}, [f"The lesions of {label} are signed as they are now."])
     return exit_codes.DONE
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import exit_codes
 from .console import Console
 from .errors import InputError
-from .output_names import REPORT
+from .i18n import LANGUAGES
+from .output_names import PAPERS, REPORT, REPORT_PDF
 
 if TYPE_CHECKING:
     from .results_model import Results
@@ -104,16 +105,40 @@ def segment(options: argparse.Namespace, console: Console) -> int:
     return show_results(results, options, console)
 
 
+def add_report_arguments(sub: argparse.ArgumentParser) -> None:
+    """The options of ``psma report``."""
+    sub.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="write report, tables and results here (default: into the case)"
+    )
+    sub.add_argument("--language", choices=tuple(LANGUAGES), default="en", help="of the report (default: %(default)s)")
+    sub.add_argument("--paper", choices=PAPERS, default=PAPERS[0], help="of the PDF (default: %(default)s)")
+    sub.add_argument("--no-pdf", dest="pdf", action="store_false", help="only the HTML, no PDF")
+
+
 def report(options: argparse.Namespace, console: Console) -> int:
-    """``psma report``: all files of the case anew."""
-    from .case_files import write_case_files
+    """``psma report``: all files of the case anew, or its report and tables into another folder."""
+    from .case_files import write_case_files, write_documents
     from .case_store import CaseStore
+    from .report_files import ReportOptions
     from .results import collect_results
 
+    chosen = ReportOptions(options.language, options.paper, options.pdf)
     with CaseStore.open(options.case) as case:
         results = collect_results(case)
-        write_case_files(case, results, console.progress)
-    return show_results(results, options, console)
+        if options.to is None:
+            written = write_case_files(case, results, console.progress, chosen)
+        else:
+            written = write_documents(case, results, options.to, chosen, console.progress)
+    console.done(
+        {**results.to_dict(), "files": [str(path) for path in written]},
+        [*_summary(results, options.case), "", *_reports(written)],
+    )
+    return exit_codes.DONE
+
+
+def _reports(written: Sequence[Path]) -> list[str]:
+    """Where the reports are among the files that were written."""
+    return [f"Report: {path.resolve()}" for path in written if path.name in (REPORT, REPORT_PDF)]
 
 
 def dicom(options: argparse.Namespace, console: Console) -> int:
@@ -149,7 +174,7 @@ def demo(options: argparse.Namespace, console: Console) -> int:
     with CaseStore.open(options.case / "case") as case:
         comparison = compare_with_truth(patient, case)
     lines = [*_summary(results, options.case / "case"), "", comparison.to_text()]
-    lines.append(f"\nReport: {(options.case / 'case' / REPORT).resolve()}")
+    lines += ["", *_reports([options.case / "case" / REPORT, options.case / "case" / REPORT_PDF])]
     console.done({**results.to_dict(), "comparison": comparison.to_dict()}, lines)
     return exit_codes.DONE if comparison.all_found else exit_codes.DEMO
 

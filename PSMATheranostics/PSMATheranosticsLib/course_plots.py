@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import plot_image
+from . import plot_image, report_words
+from .i18n import tr
 from .plot_image import FAINT, INK, NORMAL, SMALL, PlotImage
 from .status_colors import STATUS_LETTERS, class_color, status_color
 from .track_figures import SankeyData, SwimmerData, SwimmerRow
@@ -40,8 +41,9 @@ def draw_swimmer(data: SwimmerData) -> PlotImage:
             if column == 0:
                 plot_image.set_title(axes, data.title, 6.5 if treated else 1.4)
         plot_image.class_legend(figure, {row.class_ for row in data.rows})
-        days = ", ".join(f"{label} on day {day}" for day, label in data.days)
-        return plot_image.finish(figure, f"{data.title}: {len(data.rows)} lesions, {days}. The table says the same.")
+        text = tr("{title}: {count} lesions, {days}. The table says the same.")
+        days = plot_image.days_text(data.days)
+        return plot_image.finish(figure, text.format(title=data.title, count=len(data.rows), days=days))
 
 
 def _draw_rows(axes: Axes, rows: Sequence[SwimmerRow], data: SwimmerData, row_mm: float, columns: int) -> None:
@@ -183,9 +185,19 @@ def _draw_band(axes: Axes, stage: int, start: float, stop: float, height: int, n
 
 
 def _sankey_text(data: SankeyData) -> str:
+    text = tr("{study} {class_} to {later} {later_class}: {count}")
     flows = [
-        f"{data.stages[flow.stage][1]} {flow.from_class or 'no lesion'} to {data.stages[flow.stage + 1][1]} "
-        f"{flow.to_class or 'no lesion'}: {flow.tracks}"
+        text.format(
+            study=data.stages[flow.stage][1],
+            class_=_word(flow.from_class),
+            later=data.stages[flow.stage + 1][1],
+            later_class=_word(flow.to_class),
+            count=flow.tracks,
+        )
         for flow in data.flows
     ]
     return f"{data.title}. " + "; ".join(flows)
+
+
+def _word(name: str) -> str:
+    return report_words.response_class(name) if name else tr("no lesion")

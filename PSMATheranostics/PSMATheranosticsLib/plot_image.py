@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import report_words
+from .i18n import tr
 from .results_model import Treatment
 from .status_colors import CLASS_HATCHES, CLASS_SIGNS, CLASSES, class_color
 
@@ -76,7 +78,7 @@ def face(name: str, thin: bool = False) -> dict[str, Any]:
 
 def class_name(name: str) -> str:
     """Sign and word of a class; "" is a track without a lesion."""
-    return f"{CLASS_SIGNS[name]} {name}" if name else "no lesion"
+    return f"{CLASS_SIGNS[name]} {report_words.response_class(name)}" if name else tr("no lesion")
 
 
 def class_legend(figure: Figure, names: Iterable[str], bottom_mm: float = 0.5) -> None:
@@ -110,6 +112,11 @@ def shown_treatments(days: Sequence[tuple[int, str]], treatments: Sequence[Treat
     return [one for one in treatments if days[0][0] - 60 <= one.days_since_baseline <= days[-1][0]]
 
 
+def days_text(days: Sequence[tuple[int, str]]) -> str:
+    """Studies or treatments with their days, for the description of a plot."""
+    return ", ".join(tr("{label} on day {day}").format(label=label, day=day) for day, label in days)
+
+
 def draw_days(axes: Axes, days: Sequence[tuple[int, str]], treatments: Sequence[Treatment], named: bool = True) -> None:
     """Days since the baseline along x, with the studies below, and a line for each treatment, with its name above.
 
@@ -119,9 +126,12 @@ def draw_days(axes: Axes, days: Sequence[tuple[int, str]], treatments: Sequence[
     first, last = min([days[0][0], *(one.days_since_baseline for one in inside)]), days[-1][0]
     margin = max(0.04 * (last - first), 2.0)
     axes.set_xlim(first - margin, last + margin)
-    axes.set_xticks([day for day, _ in days], [f"{label}\nday {day}" if named else str(day) for day, label in days])
+    axes.set_xticks(
+        [day for day, _ in days],
+        [f"{label}\n{tr('day {number}').format(number=day)}" if named else str(day) for day, label in days],
+    )
     if not named:
-        axes.set_xlabel("day", fontsize=SMALL, color=INK, labelpad=1)
+        axes.set_xlabel(tr("day"), fontsize=SMALL, color=INK, labelpad=1)
     for label in axes.get_xticklabels():
         label.set_fontsize(NORMAL)
     for treatment in inside:

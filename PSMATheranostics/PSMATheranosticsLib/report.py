@@ -1,60 +1,111 @@
-"""The report of a case: one HTML file that needs nothing else, made for reading on screen and printing on A4."""
+"""The report of a case: built once from blocks, then written as one HTML file (here) or as PDF (``report_pdf``)."""
 
 from __future__ import annotations
 
-import math
+import base64
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import report_text
+from . import i18n
+from .i18n import tr
 from .progress import Progress, part
+from .report_blocks import Banner, Cell, Column, Figure, Report, Section, Span, Table, plain, spans
 from .report_sections import REPORT_SECTIONS
+from .report_text import css_text, day, minute, person
 from .results_model import Results
-from .status_colors import CLASS_SIGNS, STATUS_LETTERS, status_hex
 from .whole_file import write_whole
 
 if TYPE_CHECKING:
     from .case_store import CaseStore
 
 TEMPLATE = "report.html.j2"
+# How long a section takes beside the others: nearly all of the time goes into images.
+_WEIGHTS = {"images": 40, "plots": 20}
 
 
-def write_report(results: Results, case: CaseStore, path: Path, progress: Progress | None = None) -> None:
-    """Write the report of ``case`` as one HTML file with inline style and figures, without scripts.
+def build_report(results: Results, case: CaseStore, progress: Progress | None = None, language: str = "en") -> Report:
+    """The report of ``case`` as blocks, for ``write_html`` and ``report_pdf.write_pdf``.
 
     Args:
-        results: What ``collect_results(case)`` gave.
-        case: The open case, for its images.
-        path: The HTML file. It is complete or not there at all.
+        results: What ``collect_results(case)`` gave within ``i18n.language(language)``, so that its sentences are in
+            that language too.
+        case: The open case, for its images and its log.
         progress: Called with fraction and message; may raise to cancel.
+        language: A key of ``i18n.LANGUAGES``.
 
     Raises:
         CaseError: an image of the case is missing or damaged.
-        OSError: the file cannot be written.
+        ValueError: there is no such language.
     """
-    html = render_report(results, case, progress)
-    write_whole(path, html.encode())
+    with i18n.language(language):
+        sections = []
+        whole, done = sum(_WEIGHTS.get(section.name, 1) for section in REPORT_SECTIONS), 0
+        for section in REPORT_SECTIONS:
+            weight = _WEIGHTS.get(section.name, 1)
+            step = part(progress, done / whole, (done + weight) / whole, tr("Report"))
+            step(0.0, "")
+            built = section.build(results, case, step)
+            if built is not None:
+                sections.append(built)
+            done += weight
+        return _report(results, case, language, tuple(sections))
 
 
-def render_report(results: Results, case: CaseStore, progress: Progress | None = None) -> str:
-    """The text of the HTML file that ``write_report`` writes."""
-    environment = _environment()
-    sections = []
-    for index, section in enumerate(REPORT_SECTIONS):
-        step = part(progress, index / len(REPORT_SECTIONS), (index + 1) / len(REPORT_SECTIONS))
-        step(0.0, f"Report: {section.title}")
-        data = section.data(results, case, step)
-        if data is not None:
-            body = environment.get_template(section.template).render(results=results, **data)
-            wide = bool(data.get("wide", False))
-            sections.append({"name": section.name, "title": section.title, "body": body, "wide": wide})
-    return environment.get_template(TEMPLATE).render(results=results, sections=sections, case_name=case.folder.name)
+def _report(results: Results, case: CaseStore, language: str, sections: tuple[Section, ...]) -> Report:
+    patient = results.patient
+    banners = [
+        Banner(
+            (
+                Span(tr("Research software, not a medical device."), bold=True),
+                Span(f" {tr('Not for diagnosis or treatment decisions.')}"),
+            )
+        )
+    ]
+    if results.synthetic:
+        banners.insert(0, Banner(tr("Synthetic data: images made by a program, not a patient."), inverted=True))
+    footer = tr("PSMA report, patient {patient}. Research software, not a medical device.")
+    return Report(
+        title=tr("PSMA PET: lesions and response"),
+        subtitle=_subtitle(results),
+        language=language,
+        patient_id=patient.patient_id,
+        created=results.created,
+        facts=(
+            (tr("Patient"), person(patient.name) or "–"),
+            (tr("Patient ID"), patient.patient_id),
+            (tr("Born"), "–" if patient.birth_date is None else day(patient.birth_date)),
+            (tr("Case"), case.folder.name),
+            (tr("Report made"), f"{minute(results.created)} UTC"),
+        ),
+        banners=tuple(banners),
+        footer=footer.format(patient=patient.patient_id),
+        sections=sections,
+    )
 
 
-def _environment() -> Any:
-    """Jinja2 with escaping on for every template; texts from headers can hold anything."""
+def _subtitle(results: Results) -> str:
+    studies = results.studies
+    if not studies:
+        return tr("No study yet")
+    if len(studies) == 1:
+        return tr("1 study, {day}").format(day=day(studies[0].acquired))
+    text = tr("{count} studies, {first} to {last}")
+    return text.format(count=len(studies), first=day(studies[0].acquired), last=day(studies[-1].acquired))
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write a report as one HTML file with inline style and figures, without scripts; complete or not there at all.
+
+    It prints on A4 and Letter. Raises OSError where the file cannot be written.
+    """
+    write_whole(path, render_html(report).encode())
+
+
+def render_html(report: Report) -> str:
+    """The text of the HTML file that ``write_html`` writes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    # Escaping is on: texts from headers can hold anything.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -62,22 +113,37 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        volume=report_text.volume,
-        volume_change=report_text.volume_change,
-        number=report_text.number,
-        percent=report_text.percent,
-        typeset=report_text.typeset,
-        day=report_text.day,
-        minute=report_text.minute,
-        person=report_text.person,
-        css_text=report_text.css_text,
-        nuclide=report_text.nuclide,
-        header_value=report_text.header_value,
-        waiting=report_text.waiting,
-        setting=report_text.setting,
-        status_hex=status_hex,
-        exponential=math.exp,
-    )
-    environment.globals.update(STATUS_LETTERS=STATUS_LETTERS, CLASS_SIGNS=CLASS_SIGNS)
-    return environment
+    environment.filters.update(spans=spans, css_text=css_text, data_uri=_data_uri, placed=_placed, shares=_shares)
+    environment.globals.update(plain=plain)
+    return environment.get_template(TEMPLATE).render(report=report)
+
+
+def _placed(rows: tuple[tuple[Cell, ...], ...], columns: tuple[Column, ...]) -> list[list[tuple[Cell, Column]]]:
+    """Every cell with the column in which it begins: cells that span columns or rows push those after them on."""
+    taken = [0] * len(columns)  # how many rows more each column is taken by a cell from above
+    placed = []
+    for row in rows:
+        at, cells = 0, []
+        for cell in row:
+            while taken[at]:
+                at += 1
+            cells.append((cell, columns[at]))
+            taken[at : at + cell.columns] = [cell.rows] * cell.columns
+            at += cell.columns
+        taken = [max(left - 1, 0) for left in taken]
+        placed.append(cells)
+    return placed
+
+
+def _shares(table: Table) -> list[int]:
+    """The width of each column in percent of the table; 0 for those that are as wide as their content needs.
+
+    The shares add up to all of the room: a browser gives the other columns what they need before.
+    """
+    whole = sum(column.width or 0.0 for column in table.columns)
+    return [round(100 * (column.width or 0.0) / whole) if whole else 0 for column in table.columns]
+
+
+def _data_uri(figure: Figure) -> str:
+    media = "svg+xml" if figure.media == "svg" else figure.media
+    return f"data:image/{media};base64,{base64.b64encode(figure.image).decode('ascii')}"

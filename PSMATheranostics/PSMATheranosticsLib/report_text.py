@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
+from .clinical_model import PsaValue
+from .i18n import tr
 from .recip import percent_text
 
 MINUS = "\N{MINUS SIGN}"
@@ -37,6 +39,23 @@ def header_value(value: Any) -> str:
     return str(value)
 
 
+def concentration(value: PsaValue) -> str:
+    """A PSA value in ng/mL for reading; a small one keeps two digits, so that it does not read as 0."""
+    ng_ml = value.ng_ml
+    if ng_ml < 0.1:
+        text = f"{ng_ml:.2g}"
+    else:
+        text = f"{ng_ml:.2f}" if ng_ml < 10 else f"{ng_ml:.1f}" if ng_ml < 100 else f"{ng_ml:.0f}"
+    return f"< {text}" if value.below_limit else text
+
+
+def times(ratio: float | None) -> str:
+    """What a measure was multiplied by, such as "×0.43"; "0" where nothing is left."""
+    if ratio is None:
+        return NOTHING
+    return f"\N{MULTIPLICATION SIGN}{ratio:.2f}" if ratio else "0"
+
+
 def volume_change(change_ml: float) -> str:
     """A change of volume in mL with its sign."""
     return ("+" if change_ml > 0 else MINUS if change_ml < 0 else "") + volume(abs(change_ml))
@@ -51,16 +70,15 @@ def typeset(text: str) -> str:
     """A line of plain text with real arrows and minus signs, and units kept with their numbers."""
     marks = {
         " -> ": " \N{RIGHTWARDS ARROW} ",
-        "(-": f"({MINUS}",
         " %": "\N{NO-BREAK SPACE}%",
-        " x ": " \N{MULTIPLICATION SIGN}",
+        " x ": " \N{MULTIPLICATION SIGN} ",
     }
     for plain, typographic in marks.items():
         text = text.replace(plain, typographic)
-    return text
+    return re.sub(r"(?<![^\s(])-(?=\d)", MINUS, text)
 
 
-def day(time: datetime) -> str:
+def day(time: date) -> str:
     """The date, ISO 8601."""
     return f"{time:%Y-%m-%d}"
 
@@ -85,7 +103,10 @@ def runs(labels: Sequence[str]) -> str:
             groups[-1].append(label)
         else:
             groups.append([label])
-    return ", ".join(f"{group[0]} to {group[-1]}" if len(group) > 2 else ", ".join(group) for group in groups)
+    return ", ".join(
+        tr("{first} to {last}").format(first=group[0], last=group[-1]) if len(group) > 2 else ", ".join(group)
+        for group in groups
+    )
 
 
 def _number_of(label: str) -> int | None:

@@ -12,6 +12,9 @@ from itertools import pairwise
 
 from PSMATrackingLib.repeatability import METRIC_NAMES
 
+from . import report_words
+from .i18n import tr
+from .report_text import day
 from .results_model import LesionChangeResult, Results, StudyResult, TrackCell, TrackResult, Treatment
 
 METRIC_AXES: dict[str, str] = {
@@ -185,9 +188,11 @@ def waterfall(results: Results, study_id: int, against: str = "baseline") -> Wat
     return WaterfallData(
         study_id=study_id,
         earlier_id=response.earlier_id,
-        title=f"{later.label} ({later.acquired:%Y-%m-%d}) against {earlier.label} ({earlier.acquired:%Y-%m-%d})",
+        title=tr("{later} ({later_day}) against {earlier} ({earlier_day})").format(
+            later=later.label, later_day=day(later.acquired), earlier=earlier.label, earlier_day=day(earlier.acquired)
+        ),
         metric=limits.metric,
-        axis=f"{METRIC_NAMES[limits.metric]}, later / earlier",
+        axis=tr("{measure}, later / earlier").format(measure=report_words.measure(METRIC_NAMES[limits.metric])),
         low=limits.deciding.low,
         high=limits.deciding.high,
         end=end,
@@ -248,9 +253,13 @@ def spaghetti(results: Results, metric: str = "") -> SpaghettiData | None:
             lines.append(SpaghettiLine(track.label, _last_class(track), points))
     if not lines:
         return None
-    name = METRIC_NAMES[metric]
-    title = f"{name[0].upper()}{name[1:]} of every lesion over time"
-    return SpaghettiData(title, metric, METRIC_AXES[metric], tuple(lines), _days(studies), results.treatments)
+    name = report_words.measure(METRIC_NAMES[metric])
+    title = tr("{measure} of every lesion over time").format(measure=f"{name[0].upper()}{name[1:]}")
+    return SpaghettiData(title, metric, _axis(metric), tuple(lines), _days(studies), results.treatments)
+
+
+def _axis(metric: str) -> str:
+    return tr("Volume (mL)") if metric == "volume" else METRIC_AXES[metric]
 
 
 def _comparable(results: Results) -> list[StudyResult]:
@@ -284,7 +293,7 @@ def swimmer(results: Results) -> SwimmerData | None:
     if not rows:
         return None
     rows.sort(key=lambda row: (row.first_day, row.last_day))
-    return SwimmerData("When each lesion was there", tuple(rows), _days(studies), results.treatments)
+    return SwimmerData(tr("When each lesion was there"), tuple(rows), _days(studies), results.treatments)
 
 
 def _row(track: TrackResult, days: dict[int, int]) -> SwimmerRow | None:
@@ -324,7 +333,7 @@ def sankey(results: Results) -> SankeyData | None:
     rank = {name: index for index, name in enumerate(STACKING)}
     ordered = sorted(flows.items(), key=lambda item: (item[0][0], rank[item[0][1]], rank[item[0][2]]))
     return SankeyData(
-        title="Classes of the lesions against the baseline, from follow-up to follow-up",
+        title=tr("Classes of the lesions against the baseline, from follow-up to follow-up"),
         stages=tuple((study.study_id, study.label) for study in stages),
         nodes=tuple({name: node[name] for name in STACKING if name in node} for node in nodes),
         flows=tuple(SankeyFlow(stage, before, after, count) for (stage, before, after), count in ordered),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import plot_image
+from . import plot_image, report_words
+from .i18n import tr
 from .plot_image import FAINT, INK, NORMAL, SMALL, PlotImage
 from .status_colors import CLASS_SIGNS, class_color
 from .track_figures import SpaghettiData, SpaghettiLine, WaterfallBar, WaterfallData
@@ -56,9 +57,10 @@ def _draw_limits(axes: Axes, data: WaterfallData) -> None:
     axes.axhspan(math.log2(data.low), math.log2(data.high), color="0.88", linewidth=0, zorder=0)
     for level in (math.log2(data.low), math.log2(data.high)):
         axes.axhline(level, color=FAINT, linewidth=0.5, linestyle=(0, (3, 2)), zorder=1)
-    told = f"shaded: within repeatability ({data.low:.2f} to {data.high:.2f})"
+    told = tr("shaded: within repeatability ({low} to {high})").format(low=f"{data.low:.2f}", high=f"{data.high:.2f}")
     step = _naming_step(data)
-    told += f"; one lesion in {step} is named" if step > 1 else ""
+    if step > 1:
+        told += "; " + tr("one lesion in {step} is named").format(step=step)
     axes.set_title(told, loc="right", fontsize=NORMAL, color=INK, pad=4)
 
 
@@ -107,8 +109,11 @@ def _naming_step(data: WaterfallData) -> int:
 
 
 def _waterfall_text(data: WaterfallData) -> str:
-    parts = [f"{bar.track} {bar.class_}" if bar.ratio is None else f"{bar.track} {bar.text}" for bar in data.bars]
-    return f"{data.title}: {data.axis} of {len(data.bars)} lesions. " + ", ".join(parts)
+    parts = [
+        f"{bar.track} {report_words.response_class(bar.class_) if bar.ratio is None else bar.text}" for bar in data.bars
+    ]
+    text = tr("{title}: {axis} of {count} lesions. {bars}")
+    return text.format(title=data.title, axis=data.axis, count=len(data.bars), bars=", ".join(parts))
 
 
 def draw_spaghetti(data: SpaghettiData, height_mm: float = 84.0) -> PlotImage:
@@ -126,7 +131,7 @@ def draw_spaghetti(data: SpaghettiData, height_mm: float = 84.0) -> PlotImage:
             _draw_line(axes, line, foot, len(data.lines))
         _name_lines(axes, data, foot)
         gone = any(point.status == "gone" for line in data.lines for point in line.points)
-        told = " no lesion" if gone else ""
+        told = f" {tr('no lesion')}" if gone else ""
         axes.text(1.0, 0.0, told, transform=axes.transAxes, fontsize=SMALL, color=INK, ha="left", va="center")
         axes.set_ylabel(data.axis.replace(" x ", " × "), fontsize=NORMAL, color=INK)
         _decimal_ticks(axes)
@@ -217,7 +222,7 @@ def _line_legend(figure: Figure, data: SpaghettiData) -> None:
             style = _line_style(name, 1)
             handles.append(
                 Line2D([], [], marker=_MARKERS.get(name, "d"), markersize=3.2, markeredgecolor="black",
-                       markeredgewidth=0.3, label=plot_image.class_name(name) if name else "not compared",
+                       markeredgewidth=0.3, label=plot_image.class_name(name) if name else tr("not compared"),
                        color=style["color"], linestyle=style["linestyle"], linewidth=1.0)
             )  # fmt: skip
     figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.005), ncol=len(handles), fontsize=NORMAL,
@@ -225,7 +230,9 @@ def _line_legend(figure: Figure, data: SpaghettiData) -> None:
 
 
 def _spaghetti_text(data: SpaghettiData) -> str:
-    days = ", ".join(f"{label} on day {day}" for day, label in data.days)
-    given = ", ".join(f"{one.label} on day {one.days_since_baseline}" for one in data.treatments)
-    treated = f" Treatments: {given}." if given else ""
-    return f"{data.title}: {data.axis} of {len(data.lines)} lesions, {days}.{treated} The values are in the tables."
+    text = tr("{title}: {axis} of {count} lesions, {days}. The values are in the tables.")
+    told = text.format(title=data.title, axis=data.axis, count=len(data.lines), days=plot_image.days_text(data.days))
+    if not data.treatments:
+        return told
+    given = [(one.days_since_baseline, one.label) for one in data.treatments]
+    return f"{told} {tr('Treatments: {days}.').format(days=plot_image.days_text(given))}"

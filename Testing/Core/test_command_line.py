@@ -41,7 +41,7 @@ def test_run_ends_with_results_as_json_lines(finished):
     assert fractions == sorted(fractions), "progress goes back"
     assert fractions[0] >= 0 and fractions[-1] <= 1
     assert lines[-1]["event"] == "done"
-    assert lines[-1]["result"]["schema"] == "psma-results/1"
+    assert lines[-1]["result"]["schema"] == "psma-results/2"
 
 
 def test_run_finds_lesions_and_what_became_of_them(finished):
