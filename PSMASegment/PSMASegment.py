@@ -143,6 +143,19 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
             self._parameterNode.studyId = studyId
             self._showStudy()
 
+    def goTo(self, track: str, studyId: int | None) -> None:
+        """Choose a study, select the lesion of a track there and show it; for other modules that have opened this."""
+        box = self.ui.studyComboBox
+        index = -1 if studyId is None else box.findData(studyId)
+        if index < 0:
+            return
+        box.setCurrentIndex(index)
+        self.onStudy(index)
+        lesion = next((each.lesion for each in self._study().lesions if track and each.track == track), None)
+        if lesion is not None:
+            self._review.select(lesion)
+            self._jump(lesion)
+
     def correct(self, act, failed, then=None):
         """Make one correction; views and message show it at once, table and totals when the views are drawn.
 

@@ -7,8 +7,8 @@ from typing import Any
 import qt
 import slicer
 from PSMATheranosticsMrml import session
-from PSMATheranosticsMrml.case_logic import CaseLogic
 from PSMATheranosticsMrml.case_widget import CaseWidget
+from PSMATheranosticsMrml.results_logic import ResultsLogic
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import parameterNodeWrapper
@@ -20,6 +20,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+_STATUS_MS = 8000  # how long the status bar says why something was refused
 HOMEPAGE = "https://github.com/PSMATheranostics/SlicerPSMATheranostics"
 
 
@@ -48,29 +49,26 @@ class PSMATheranosticsParameterNode:
 
     wholeJob: after an import, find and follow the lesions as well.
     displayMode: "fusion", "PET" or "CT".
+    language: of the report, a key of ``PSMATheranosticsLib.i18n.LANGUAGES``.
+    paper: of the PDF report, "a4" or "letter".
     """
 
     wholeJob: bool = True
     displayMode: str = "fusion"
+    language: str = "en"
+    paper: str = "a4"
 
 
 class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel. It asks the logic for everything and shows what it answers."""
+    """The panel. Its parts ask the logic for everything and show what it answers."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self._panel = None
-        self._import = None
-        self._exchange = None
-        self._history = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        from PSMATheranosticsMrml.case_panel import CasePanel
-        from PSMATheranosticsMrml.exchange import ExchangeMenu
-        from PSMATheranosticsMrml.history import HistoryButtons
-        from PSMATheranosticsMrml.import_panel import ImportPanel
+        from PSMATheranosticsMrml.live_results import LiveResults
         from PSMATheranosticsMrml.run_panel import RunPanel
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/PSMATheranostics.ui"))
@@ -79,24 +77,159 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = PSMATheranosticsLogic()
         self._runPanel = RunPanel(self.ui, self.onRunState)
-        self._history = HistoryButtons(self.ui, self.onHistory, self.trying)
-        self._import = ImportPanel(self.ui, self._runPanel.sayError)
-        self._exchange = ExchangeMenu(self.ui, self._onExchange, self.openCase)
-        self._panel = CasePanel(self.ui, self.logic)
+        self._live = LiveResults(self._onOutdated, self._onUpdate, self._isSeen)
+        self._makeCaseParts()
+        self._makeResultParts()
         self._connect()
+        self._live.start()
         self.observeScene()
 
+    def _makeCaseParts(self) -> None:
+        from PSMATheranosticsMrml.case_panel import CasePanel
+        from PSMATheranosticsMrml.clinical_form import ClinicalForm
+        from PSMATheranosticsMrml.exchange import ExchangeMenu
+        from PSMATheranosticsMrml.history import HistoryButtons
+        from PSMATheranosticsMrml.import_panel import ImportPanel
+        from PSMATheranosticsMrml.report_panel import ReportPanel
+        from PSMATheranosticsMrml.studies_panel import StudiesPanel
+
+        ui = self.ui
+        self._history = HistoryButtons(ui, self.onHistory, self.trying)
+        self._import = ImportPanel(ui, self._runPanel.sayError)
+        self._exchange = ExchangeMenu(ui, self._onExchange, self.openCase)
+        self._case = CasePanel(ui)
+        self._clinical = ClinicalForm(ui, self.change)
+        self._studies = StudiesPanel(ui, self.logic, self._runPanel, self.change, self.trying, self._onStudy)
+        self._report = ReportPanel(ui, self.logic, self._start, self.trying)
+
+    def _makeResultParts(self) -> None:
+        from PSMATheranosticsMrml.psa_panel import PsaPanel
+        from PSMATheranosticsMrml.reference_panel import ReferencePanel
+        from PSMATheranosticsMrml.response_panel import ResponsePanel
+        from PSMATheranosticsMrml.result_jumps import ResultJumps
+        from PSMATheranosticsMrml.result_plots import ResultPlots
+        from PSMATheranosticsMrml.result_tables import ResultTables
+        from PSMATheranosticsMrml.results_window import ResultsWindow
+        from PSMATheranosticsMrml.sign_off_panel import SignOffPanel
+        from PSMATheranosticsMrml.warnings_list import WarningsList
+
+        ui = self.ui
+        self._jumps = ResultJumps(self.logic, self.trying, self._onPicked, lambda: self.parent.isEntered)
+        self._response = ResponsePanel(ui, self.change, self._jumps.to)
+        self._psa = PsaPanel(ui, self.change)
+        self._tables = ResultTables(ui.resultTablesFrame, self._jumps.to)
+        self._plots = ResultPlots(ui.resultPlotsFrame, self._jumps.to)
+        self._references = ReferencePanel(ui.referenceRegionsFrame, self.logic, self.refresh, self.trying)
+        self._warnings = WarningsList(ui, self._onIssue, self._onSolve)
+        self._signOff = SignOffPanel(ui, self.change)
+        self._window = ResultsWindow(self._jumps.to, self._onUpdate)
+
     def updateGUIFromParameterNode(self, caller=None, event=None):
-        box = self.ui.modeComboBox
-        box.setCurrentIndex(max(box.findData(self._parameterNode.displayMode), 0))
         self.ui.wholeJobCheckBox.checked = self._parameterNode.wholeJob
+        for part in (self._studies, self._report):
+            part.setParameters(self._parameterNode)
+
+    def exit(self):
+        self._leaveViews()
+        CaseWidget.exit(self)
+
+    def cleanup(self):
+        self._live.stop()
+        self._window.close()
+        self._leaveViews()
+        self._references.stop()
+        CaseWidget.cleanup(self)
+
+    def onSceneStartClose(self, caller, event):
+        self._leaveViews()
+        self._plots.clear()
+        CaseWidget.onSceneStartClose(self, caller, event)
+
+    def _leaveViews(self) -> None:
+        self._jumps.close()
+        self._references.close()
+
+    # What is shown, and whether it is current
+
+    def refresh(self) -> None:
+        """Read the case anew and show it."""
+        self._live.begin()
+        CaseWidget.refresh(self)
+        self._live.end()
 
     def _showResults(self):
         self._import.update()
-        self._panel.show(self._results)
+        for part in self._parts():
+            part.show(self._results)
+        self._references.show(self._results, self._studies.selected())
+        if self._results is not None:
+            self.logic.updateTables(self._results)
+        self._window.show(self._results)
+        self._showOutdated(False)
         self._updateEnabled()
 
+    def _parts(self) -> tuple[Any, ...]:
+        case = (self._case, self._clinical, self._studies)
+        return (*case, *self._responseParts(), self._tables, self._plots, self._jumps)
+
+    def _responseParts(self) -> tuple[Any, ...]:
+        return (self._response, self._psa, self._warnings, self._signOff)
+
+    def _isSeen(self) -> bool:
+        return self.parent.isEntered or self._window.isShown
+
+    def _onOutdated(self) -> None:
+        """The case has changed: until it is read anew, nothing that is shown of it looks current."""
+        if self._results is not None:
+            for part in (self._clinical, self._studies, *self._responseParts(), self._window):
+                part.showOutdated()
+            self._showOutdated(True)
+
+    def _showOutdated(self, isOutdated: bool) -> None:
+        from PSMATheranosticsMrml.results_window import updatingText
+
+        self.ui.updatingLabel.text = updatingText() if isOutdated else ""
+        self.ui.updatingLabel.setVisible(isOutdated)
+        for frame in (self.ui.resultTablesFrame, self.ui.resultPlotsFrame, self.ui.referenceRegionsFrame):
+            frame.enabled = not isOutdated
+
+    def _onUpdate(self) -> None:
+        """Show the case as it is now, in the panel where that is on the screen, else only in the window."""
+        from PSMATheranosticsLib.errors import CaseError
+
+        if self._runPanel.isRunning:
+            return  # its end is told as well, and then all is shown
+        if self.parent.isEntered:
+            self.refresh()
+            return
+        self._live.begin()
+        try:
+            isOpen = session.hasCase(session.caseFolder())
+            self._window.show(self.logic.results() if isOpen else None)
+        except CaseError as error:
+            self._window.showProblem(str(error))
+        self._live.end()
+
     # Case and import
+
+    def change(self, act: Callable[[Any], object], failed: str) -> bool:
+        """Make one step of the journal and show it; whether it was made.
+
+        ``act`` makes it with the open case, ``failed`` begins the message should it fail.
+        """
+        from PSMATheranosticsLib.errors import InputError
+
+        with self.trying(failed, waitCursor=True):
+            try:
+                step = self.logic.change(act)
+            except InputError as error:
+                self._runPanel.sayRefused(f"{failed} {error}")
+                slicer.util.showStatusMessage(f"{failed} {error}", _STATUS_MS)
+                return False
+            self.refresh()
+            self._runPanel.say(step)
+            return True
+        return False
 
     def onOpen(self):
         folder = qt.QFileDialog.getExistingDirectory(
@@ -127,9 +260,9 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         with self.trying(_("The results cannot be computed.")):
             self._start(self.logic.recomputeSteps())
 
-    def onReport(self):
-        with self.trying(_("The report cannot be written.")):
-            self._start(self.logic.reportSteps(), self._openReport)
+    def onWholeJob(self, checked):
+        if self._parameterNode is not None:
+            self._parameterNode.wholeJob = bool(checked)
 
     def _start(
         self,
@@ -147,114 +280,71 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         with self.trying(_("This cannot be done.")):
             self._start(steps, onDone)
 
-    def _openReport(self, _result: dict) -> None:
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.logic.reportPath())))
+    # From one part to another
 
-    # Studies
+    def _onStudy(self, studyId: int) -> None:
+        self._response.choose(studyId)
+        self._references.show(self._results, studyId)
 
-    def onStudyChanged(self, *_positions):
-        self._panel.showStudy()
-        self._updateEnabled()
+    def _onPicked(self, track: str, studyId: int) -> None:
+        """A lesion was clicked in a view."""
+        self._tables.select(track, studyId)
 
-    def onShow(self):
-        with slicer.util.tryWithErrorDisplay(_("The study cannot be shown."), waitCursor=True):
-            self.logic.showStudy(self._panel.selectedStudy(), self._mode(), self._results)
-            self._panel.showStudies()
+    def _onIssue(self, issue: Any) -> None:
+        """Show where something is that limits the results."""
+        if issue.study is not None:
+            self._studies.select(issue.study)
+            self._response.choose(issue.study)
+        if issue.track:
+            self._jumps.to(issue.track, issue.study)
 
-    def onCompare(self):
-        with slicer.util.tryWithErrorDisplay(_("The studies cannot be shown."), waitCursor=True):
-            self.logic.compareStudies(
-                self._results.baseline_id, self._panel.selectedStudy(), self._mode(), self._results
-            )
-            self._panel.showStudies()
+    def _onSolve(self, issue: Any) -> None:
+        """Open where it can be solved."""
+        from PSMATheranosticsMrml.warnings_list import RESPONSE, SEGMENT, TRACKING
 
-    def onLoadAll(self):
-        with slicer.util.tryWithErrorDisplay(_("The studies cannot be loaded."), waitCursor=True):
-            studies = [study.study_id for study in self._results.studies]
-            self.ui.progressBar.setVisible(True)
-            try:
-                self.logic.loadStudies(studies, self._results, self._loadProgress)
-            finally:
-                self.ui.progressBar.setVisible(False)
-            self._panel.showStudies()
-
-    def onSetBaseline(self):
-        with self.trying(_("The baseline cannot be changed."), waitCursor=True):
-            self.logic.setBaseline(self._panel.selectedStudy())
-            self.refresh()
-
-    def onMode(self, index):
-        if self._parameterNode is not None:
-            self._parameterNode.displayMode = self.ui.modeComboBox.itemData(index)
-
-    def onWholeJob(self, checked):
-        if self._parameterNode is not None:
-            self._parameterNode.wholeJob = bool(checked)
-
-    def onCopyProvenance(self):
-        text = self._panel.provenanceText()
-        if text:
-            qt.QApplication.clipboard().setText(text)
-            self._runPanel.say(_("Copied."))
-
-    def onPlot(self):
-        with slicer.util.tryWithErrorDisplay(_("The plot cannot be shown.")):
-            self.logic.showPlot(self._results)
-
-    # Showing
+        if issue.remedy in (SEGMENT, TRACKING):
+            slicer.util.selectModule(issue.remedy)
+            slicer.util.getModuleWidget(issue.remedy).goTo(issue.track, issue.study)
+            return
+        self._onIssue(issue)
+        if issue.remedy == RESPONSE:
+            self.ui.responseCollapsibleButton.collapsed = False
+            self.ui.responseLabel.setFocus()
+        elif issue.study is not None:
+            self.ui.studiesCollapsibleButton.collapsed = False
+            self._jumps.to("", issue.study)
 
     def _connect(self) -> None:
         ui = self.ui
-        ui.openButton.connect("clicked(bool)", lambda _checked=False: self.onOpen())
         ui.recentComboBox.connect("activated(int)", self.onRecent)
         ui.inputPathLineEdit.connect("currentPathChanged(QString)", lambda _path: self._updateEnabled())
-        ui.studyTable.connect("currentCellChanged(int,int,int,int)", self.onStudyChanged)
-        ui.studyTable.connect("cellDoubleClicked(int,int)", lambda _row, _column: self.onShow())
-        ui.modeComboBox.connect("currentIndexChanged(int)", self.onMode)
         ui.wholeJobCheckBox.connect("toggled(bool)", self.onWholeJob)
-        for section in (ui.provenanceCollapsibleButton, ui.historyCollapsibleButton):
-            section.connect("contentsCollapsed(bool)", lambda _collapsed: self._panel.showFolded())
         for button, action in (
+            (ui.openButton, self.onOpen),
             (ui.importButton, self.onImport),
-            (ui.showButton, self.onShow),
-            (ui.compareButton, self.onCompare),
-            (ui.loadAllButton, self.onLoadAll),
-            (ui.baselineButton, self.onSetBaseline),
-            (ui.copyProvenanceButton, self.onCopyProvenance),
-            (ui.plotButton, self.onPlot),
             (ui.recomputeButton, self.onRecompute),
-            (ui.reportButton, self.onReport),
+            (ui.resultsWindowButton, self._window.open),
         ):
             button.connect("clicked(bool)", lambda _checked=False, action=action: action())
 
-    def _loadProgress(self, fraction: float, message: str) -> None:
-        self.ui.progressBar.setValue(round(100 * fraction))
-        self._runPanel.say(message)
-        slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
-
     def _updateEnabled(self) -> None:
-        running = self._runPanel.isRunning
+        isIdle = not self._runPanel.isRunning
         hasFolder = session.caseFolder() is not None
         hasStudies = self._results is not None and bool(self._results.studies)
-        selected = self._panel.selectedStudy() if hasStudies else None
-        isFollowUp = selected is not None and selected != self._results.baseline_id
         ui = self.ui
-        ui.openButton.enabled = ui.recentComboBox.enabled = not running
-        ui.importButton.enabled = hasFolder and not running and bool(ui.inputPathLineEdit.currentPath)
+        ui.openButton.enabled = ui.recentComboBox.enabled = isIdle
+        ui.importButton.enabled = hasFolder and isIdle and bool(ui.inputPathLineEdit.currentPath)
         ui.importButton.toolTip = "" if hasFolder else _("Open a case or choose a folder for a new one first.")
-        ui.showButton.enabled = selected is not None
-        ui.compareButton.enabled = isFollowUp
-        ui.baselineButton.enabled = isFollowUp and not running
-        ui.loadAllButton.enabled = ui.plotButton.enabled = hasStudies
-        ui.recomputeButton.enabled = ui.reportButton.enabled = hasStudies and not running
-        self._exchange.update(hasStudies, running)
-        self._history.update(enabled=self._results is not None and not running)
-
-    def _mode(self) -> str:
-        return self.ui.modeComboBox.currentData
+        ui.recomputeButton.enabled = hasStudies and isIdle
+        ui.resultsWindowButton.enabled = hasStudies
+        for part in (self._studies, self._clinical, self._response, self._psa, self._signOff):
+            part.update(isIdle)
+        self._report.update(hasStudies and isIdle)
+        self._exchange.update(hasStudies, not isIdle)
+        self._history.update(enabled=self._results is not None and isIdle)
 
 
-class PSMATheranosticsLogic(ScriptedLoadableModuleLogic, CaseLogic):
+class PSMATheranosticsLogic(ScriptedLoadableModuleLogic, ResultsLogic):
     """What can be done with a case, from the panel or from a script.
 
     Usage in Slicer's Python console:
@@ -266,84 +356,6 @@ class PSMATheranosticsLogic(ScriptedLoadableModuleLogic, CaseLogic):
 
     def getParameterNode(self):
         return PSMATheranosticsParameterNode(super().getParameterNode())
-
-    def openCase(self, folder: Path | str) -> None:
-        """Make ``folder`` the open case, or the folder of a new case.
-
-        Raises:
-            ValueError: the folder holds something else.
-            CaseError: the case is damaged, or was made by an older program and cannot be brought up to date.
-        """
-        path = Path(folder)
-        if not session.hasCase(path) and path.is_dir() and any(path.iterdir()):
-            raise ValueError(
-                _("{folder} holds no case and is not empty. Choose a case or an empty folder.").format(folder=path)
-            )
-        if path != session.caseFolder():
-            from PSMATheranosticsMrml.tables import removeResults
-
-            removeResults()
-        session.setCaseFolder(path)
-        if session.hasCase(path):
-            self._bringUpToDate()
-
-    def _bringUpToDate(self) -> None:
-        from PSMATheranosticsLib.errors import CaseError
-
-        try:
-            session.openStore().close()
-        except CaseError:
-            session.openStore(write=True).close()  # which migrates the case of an older program, and refuses damage
-
-    def importSteps(self, folder: Path, wholeJob: bool, options: Sequence[str] = ()) -> list[list[str]]:
-        """Commands that bring the studies in ``folder`` into the case; ``options`` are more options of the program.
-
-        Raises:
-            ValueError: there is no such folder, or no case folder was chosen.
-        """
-        case = session.caseFolder()
-        if case is None:
-            raise ValueError(_("Open a case or choose a folder for a new one first."))
-        if not folder.is_dir():
-            raise ValueError(_("There is no folder {folder}.").format(folder=folder))
-        listOfStudies = folder / "studies.json"
-        source = listOfStudies if listOfStudies.is_file() else folder
-        return [["run" if wholeJob else "import", str(source), "--case", str(case), *options]]
-
-    def recomputeSteps(self) -> list[list[str]]:
-        """Commands that look for lesions on every PET where nobody has yet, match all anew and write all results."""
-        case = str(session.requireCase())
-        pets = [study for study in self.results().studies if study.modality == "PET"]
-        missing = [study.study_id for study in pets if study.segmentation is None]
-        return [*(["segment", case, "--study", str(each)] for each in missing), ["track", case], ["report", case]]
-
-    def reportSteps(self) -> list[list[str]]:
-        """Commands that write report, tables and DICOM files from what the case says now."""
-        return [["report", str(session.requireCase())]]
-
-    def reportPath(self) -> Path:
-        """The report of the case, which ``reportSteps`` writes."""
-        from PSMATheranosticsLib.output_names import REPORT
-
-        return session.requireCase() / REPORT
-
-    def updateTables(self, results):
-        """Table nodes with the totals per study and the lesions over time, and the plot that hangs on them."""
-        from PSMATheranosticsMrml import tables
-
-        tables.updatePlot(results)
-        return tables.updateTotals(results), tables.updateTracks(results)
-
-    def showPlot(self, results) -> None:
-        """Show the total tumor volume over time in the views."""
-        from PSMATheranosticsMrml import tables
-
-        slicer.modules.plots.logic().ShowChartInLayout(tables.updatePlot(results))
-
-    def setBaseline(self, studyId: int) -> None:
-        """Measure changes against another study. The lesions have to be matched again afterwards."""
-        with session.openStore(write=True) as case:
-            case.set_baseline(studyId)
 
 
 class PSMATheranosticsTest(ScriptedLoadableModuleTest):
@@ -363,6 +375,7 @@ class PSMATheranosticsTest(ScriptedLoadableModuleTest):
         with tempfile.TemporaryDirectory() as folder:
             makeCase(Path(folder) / "case")
             self.checkCaseInScene(Path(folder) / "case")
+            self.checkDecision()
             session.setCaseFolder(None)
         self.delayDisplay("Test passed")
 
@@ -384,3 +397,16 @@ class PSMATheranosticsTest(ScriptedLoadableModuleTest):
         assert totals.GetNumberOfRows() == 2
         assert tracks.GetNumberOfRows() == 3  # one goes on, one is gone, one is new
         assert len(results.responses) == 1
+
+    def checkDecision(self):
+        """Confirm the category by RECIP, and take that back."""
+        from PSMATheranosticsLib.reader_statement import confirm
+        from PSMATheranosticsMrml import history
+
+        logic = PSMATheranosticsLogic()
+        found = logic.results().responses[0]
+        step = logic.change(lambda case: confirm(case, found.followup_id, found.criterion, found.category))
+        assert found.category in step, step
+        assert not logic.results().responses[0].candidate
+        assert history.undo() == step
+        assert logic.results().responses[0].candidate

@@ -143,6 +143,12 @@ class PSMATrackingWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservatio
             if then is not None:
                 then()
 
+    def goTo(self, track: str, studyId: int | None) -> None:
+        """Select a track at a study and show it; for other modules that have opened this."""
+        if self._case is not None and self._case.track(track) is not None:
+            self._tracks.select(track, studyId)
+            self._showTrack(track, studyId)
+
     def undo(self) -> str | None:
         """Take the last step of the case back; returns its name, None where there is none."""
         from PSMATheranosticsMrml import history

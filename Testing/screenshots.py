@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("Testing", "Testing/Mrml", "Te
 PANEL_WIDTH, HEIGHT, GAP = 472, 1010, 8
 COLUMN_WIDTH, VIEW_HEIGHT = 400, 560
 TRACKING_SIZE = (1480, 1000)
+PSA_NG_ML = (48.0, 21.5, 30.2)  # invented, as the demo patient is
 
 
 def main() -> None:
@@ -42,14 +44,16 @@ def main() -> None:
     host.start()
     with tempfile.TemporaryDirectory() as folder:
         case = options.case or make_demo(Path(folder) / "demo-case")
-        for name, prepare, views in (
-            ("PSMATheranostics", prepare_case, (("PSMA1Mip", "PSMA1Axial"), ("PSMA2Mip", "PSMA2Axial"))),
-            ("PSMASegment", prepare_segment, (("PSMA1Mip",), ("PSMA1Axial", "PSMA1Coronal"))),
+        read = Path(shutil.copytree(case, Path(folder) / "read"))
+        for name, shown, prepare, views in (
+            ("PSMATheranostics", read, prepare_case, (("PSMA1Mip", "PSMA1Axial"), ("PSMA2Mip", "PSMA2Axial"))),
+            ("PSMASegment", case, prepare_segment, (("PSMA1Mip",), ("PSMA1Axial", "PSMA1Coronal"))),
         ):
             picture = options.out / f"{name}.png"
-            take(host, name, case, prepare, views, picture)
+            take(host, name, shown, prepare, views, picture)
             sys.stdout.write(f"{picture}\n")
         for picture in (
+            take_results(host, read, options.work / "results.png"),
             take_tracking(host, case, options.out / "PSMATracking.png"),
             take_views(host, case, options.out / "views.png"),
             take_report(case, options.out / "report.png"),
@@ -75,10 +79,22 @@ def make_demo(folder: Path) -> Path:
 
 
 def prepare_case(widget: Any) -> None:
-    """The last follow-up beside the baseline, each at its largest lesion."""
-    widget.ui.importCollapsibleButton.collapsed = True
+    """A reading in the middle: PSA and treatment entered, one follow-up confirmed, the last one beside the baseline."""
+    from PSMATheranosticsLib.clinical_facts import save_clinical_facts
+    from PSMATheranosticsLib.clinical_model import ClinicalFacts
+    from PSMATheranosticsLib.psa_values import add_psa
+
+    studies = widget._results.studies
+    days = [study.acquired.date() for study in studies]
+    facts = ClinicalFacts("mCRPC, progression on abiraterone", "177Lu-PSMA-617", days[0] + timedelta(days=7))
+    widget.change(lambda case: save_clinical_facts(case, facts), "The facts cannot be stored.")
+    for day, value in zip(days, PSA_NG_ML, strict=False):
+        widget.change(lambda case, day=day, value=value: add_psa(case, day, value), "The value cannot be stored.")
+    widget._response.choose(studies[1].study_id)
+    widget.ui.confirmButton.click()
+    widget._response.choose(studies[-1].study_id)
     widget.ui.compareButton.click()
-    for study in widget._results.studies:
+    for study in studies:
         largest = max(study.lesions, key=lambda lesion: lesion.measures.volume_ml)
         widget.logic.jumpToLesion(widget._results, study.study_id, largest.lesion)
 
@@ -91,6 +107,41 @@ def prepare_segment(widget: Any) -> None:
     widget.ui.clickButton.click()
     widget._review.select(3)
     widget._review.jump()
+
+
+def take_results(host: Any, case: Path, path: Path) -> Path:
+    """The whole results panel, cut into columns as high as a window."""
+    import slicer
+    from PSMATheranosticsMrml import session
+    from PySide6 import QtGui
+
+    slicer.mrmlScene.Clear(False)
+    session.setCaseFolder(case)
+    widget = host.make_widget(host.load_module(ROOT / "PSMATheranostics" / "PSMATheranostics.py"))
+    widget.parent.enter()
+    widget.ui.plotsCollapsibleButton.collapsed = False
+    panel = QtGui.QImage(str(grab_whole(host, widget, path)))
+    columns = -(-panel.height() // HEIGHT)
+    height = -(-panel.height() // columns)
+    width = columns * (PANEL_WIDTH + GAP) - GAP
+    picture = QtGui.QImage(width, height, QtGui.QImage.Format.Format_RGB32)
+    picture.fill(QtGui.QColor("white"))
+    painter = QtGui.QPainter(picture)
+    for column in range(columns):
+        painter.drawImage(column * (PANEL_WIDTH + GAP), 0, panel.copy(0, column * height, PANEL_WIDTH, height))
+    painter.end()
+    picture.save(str(path), "PNG", 0)
+    host.remove_widget(widget)
+    return path
+
+
+def grab_whole(host: Any, widget: Any, path: Path) -> Path:
+    """A picture of a panel as high as its words need at the usual width; in Slicer it would be scrolled."""
+    panel = widget.parent
+    panel.resize(PANEL_WIDTH, HEIGHT)
+    panel.show()
+    host.process_events()
+    return host.grab(widget, path, PANEL_WIDTH, max(panel.layout().totalHeightForWidth(PANEL_WIDTH), HEIGHT))
 
 
 def take_tracking(host: Any, case: Path, path: Path) -> Path:
@@ -125,7 +176,7 @@ def take(
     widget = host.make_widget(host.load_module(ROOT / name / f"{name}.py"))
     widget.parent.enter()
     prepare(widget)
-    panel = QtGui.QImage(str(host.grab(widget, path, PANEL_WIDTH, HEIGHT)))
+    panel = QtGui.QImage(str(grab_whole(host, widget, path)))
     picture = QtGui.QImage(PANEL_WIDTH + len(views) * (COLUMN_WIDTH + GAP), HEIGHT, QtGui.QImage.Format.Format_RGB32)
     picture.fill(QtGui.QColor("#202020"))
     painter = QtGui.QPainter(picture)

@@ -11,43 +11,111 @@ from .provenance import cautions
 from .tables import number, signed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PSMATheranosticsLib.results_model import ResponseResult, Results, StudyResult
     from PSMATheranosticsLib.study import Patient
 
+# Better, neither, worse (Okabe and Ito's colors, darkened until white letters on them have a contrast of 4.5).
+_CATEGORY_COLORS = {"CR": "#00795a", "PR": "#00795a", "SD": "#0068a0", "PD": "#b34d00"}
+_UNSAID, _OUTDATED = "#666666", "#999999"
 
-def responseCard(results: Results, response: ResponseResult) -> str:
-    """One response: category, what it rests on and why."""
+
+def responseCard(results: Results, response: ResponseResult, isCurrent: bool = True) -> str:
+    """One response: category, who stands by it, what it rests on and why; tracks are links as ``trackLink`` makes them.
+
+    What is not current has no color, so that it does not look valid.
+    """
+    from PSMATheranosticsLib.recip import percent_text
+
     followup, baseline = results.study(response.followup_id), results.study(response.baseline_id)
-    standing = _("candidate, not confirmed by a reader") if response.candidate else _confirmed(response)
+    change = _("cannot be said")
+    if response.change_percent is not None and response.change_ml is not None:
+        change = f"<b>{percent_text(response.change_percent)}</b> ({response.change_ml:+.1f} mL)"
+    volumes = [
+        (escape(baseline.label), f"{baseline.acquired:%Y-%m-%d}", _volume(response.baseline_ttv_ml)),
+        (escape(followup.label), f"{followup.acquired:%Y-%m-%d}", _volume(response.followup_ttv_ml)),
+        (_("Change"), "", change),
+    ]
+    volumes += _otherChanges(followup)
     lines = [
-        f"<b style='font-size:large'>{escape(response.category)}</b> &nbsp; {escape(standing)}",
-        _("{criterion}: {followup} against {baseline}").format(
-            criterion=escape(response.criterion), followup=escape(followup.label), baseline=escape(baseline.label)
-        ),
-        _("Total tumor volume: {before} mL to {after} mL ({change} %)").format(
-            before=number(response.baseline_ttv_ml, 1) or "?",
-            after=number(response.followup_ttv_ml, 1) or "?",
-            change=signed(response.change_percent) or "?",
-        ),
+        f"{categoryChip(response.category, isCurrent)} &nbsp; {escape(standing(response))}",
+        f"<b>{escape(response.criterion)}</b>{_marks(response)}",
+        _rows(volumes),
         _("New lesions: {answer}").format(answer=_newLesions(response)),
         _("Why: {why}").format(why=escape(response.why)),
+    ]
+    if response.overridden:
+        lines.append(
+            _("By the rules {category}. Reason for deciding otherwise: {reason}").format(
+                category=escape(response.overridden), reason=escape(response.override_reason or _("none given"))
+            )
+        )
+    lines += [
+        _("{name}: {category}. {why}").format(
+            name=escape(part.name), category=escape(part.category), why=escape(part.why)
+        )
+        for part in response.parts
     ]
     if response.branches:
         lines.append(_("Possible: {branches}").format(branches=escape(", ".join(response.branches))))
     lines += [f"<i>{escape(note)}</i>" for note in response.notes]
-    return "<br>".join(lines)
+    return "<br>".join(lines).replace("<br><table", "<table").replace("</table><br>", "</table>")
 
 
-def warningList(results: Results) -> str:
-    """All warnings of a case, "" when there are none."""
-    if not results.warnings:
+def responseLines(responses: Sequence[ResponseResult]) -> str:
+    """Responses by other criteria, one short paragraph each; "" where there are none."""
+    if not responses:
         return ""
-    items = []
-    for warning in results.warnings:
-        where = results.study(warning.study_id).label if warning.study_id is not None else ""
-        heading = ", ".join(part for part in (where, warning.track) if part)
-        items.append(f"<li>{f'<b>{escape(heading)}:</b> ' if heading else ''}{escape(warning.text)}</li>")
-    return f"<ul style='margin-left:-20px'>{''.join(items)}</ul>"
+    lines = [
+        f"<b>{escape(each.criterion)}</b>{_marks(each)}: {escape(each.category)}. "
+        f"<span style='font-size:small'>{escape(each.why)}</span>"
+        for each in responses
+    ]
+    return _("By other criteria:") + "<br>" + "<br>".join(lines)
+
+
+def scoreLines(study: StudyResult) -> str:
+    """Scores of one study, one short paragraph each; "" where there are none."""
+    if not study.scores:
+        return ""
+    lines = [
+        f"<b>{escape(each.name)}</b>{'' if each.verified else _(' (unverified rule)')}: {escape(each.value)}. "
+        f"<span style='font-size:small'>{escape(each.why)}</span>"
+        for each in study.scores
+    ]
+    return _("Scores of {study}:").format(study=escape(study.label)) + "<br>" + "<br>".join(lines)
+
+
+def standing(response: ResponseResult) -> str:
+    """Whether a reader stands by a category: nobody, who confirmed it, or who decided on another one."""
+    when = f", {response.confirmed_at.astimezone():%Y-%m-%d}" if response.confirmed_at is not None else ""
+    if response.overridden:
+        return _("decided by {reader} against the rules{when}").format(reader=response.confirmed_by, when=when)
+    if response.candidate:
+        return _("candidate, not confirmed by a reader")
+    return _("confirmed by {reader}{when}").format(reader=response.confirmed_by, when=when)
+
+
+def categoryChip(category: str, isCurrent: bool = True) -> str:
+    """A category in large letters, on the color of its kind as long as it is current."""
+    kind = category.rpartition("-")[2]
+    color = _CATEGORY_COLORS.get(kind, _UNSAID) if isCurrent else _OUTDATED
+    return (
+        f"<span style='background-color:{color}; color:#ffffff; font-size:x-large; font-weight:bold'>"
+        f"&nbsp;{escape(category)}&nbsp;</span>"
+    )
+
+
+def trackLink(track: str, studyId: int) -> str:
+    """A link to a track at a study, see ``linkedTrack``."""
+    return f"<a href='track:{escape(track)}:{studyId}'>{escape(track)}</a>"
+
+
+def linkedTrack(link: str) -> tuple[str, int]:
+    """Track and study of a link that ``trackLink`` made."""
+    _kind, track, study = link.split(":")
+    return track, int(study)
 
 
 def studyFacts(study: StudyResult) -> str:
@@ -92,8 +160,30 @@ def _lesionSource(study: StudyResult) -> str:
     return study.segmentation.text + version
 
 
-def _confirmed(response: ResponseResult) -> str:
-    return _("confirmed by {reader}").format(reader=response.confirmed_by)
+def _volume(volume: float | None) -> str:
+    return _("no lesions looked for yet") if volume is None else f"<b>{number(volume, 1)} mL</b>"
+
+
+def _otherChanges(followup: StudyResult) -> list[tuple[str, str, str]]:
+    """Changes against other studies than the baseline: numbers that no criterion rests on."""
+    found = (
+        (_("Against previous"), followup.change_from_previous_percent.get("psma_tv_ml")),
+        (_("Against lowest"), followup.change_from_nadir_percent.get("psma_tv_ml")),
+    )
+    baseline = followup.change_from_baseline_percent.get("psma_tv_ml")
+    return [(name, "", f"{signed(value)} %") for name, value in found if value is not None and value != baseline]
+
+
+def _rows(rows: Sequence[Sequence[str]]) -> str:
+    cells = ("".join(f"<td style='padding-right:8px'>{cell}</td>" for cell in row) for row in rows)
+    return f"<table cellspacing='0'>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+
+def _marks(response: ResponseResult) -> str:
+    """What a reader must know of a criterion before its category: exploratory, unverified."""
+    marks = [_("exploratory")] if response.exploratory else []
+    marks += [] if response.verified else [_("unverified rule")]
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def _newLesions(response: ResponseResult) -> str:
@@ -101,4 +191,5 @@ def _newLesions(response: ResponseResult) -> str:
         return _("cannot be said")
     if not response.new_lesions:
         return _("none")
-    return _("yes ({tracks})").format(tracks=escape(", ".join(response.new_lesion_tracks)))
+    links = ", ".join(trackLink(track, response.followup_id) for track in response.new_lesion_tracks)
+    return _("yes ({tracks})").format(tracks=links)

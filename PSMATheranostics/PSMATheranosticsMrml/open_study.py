@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from . import session
 from .case_scene import LESIONS, PET, CaseScene
 from .projection_line import hottestVoxel, voxelsAlong
 from .shown_lesions import ShownLesions
@@ -64,13 +65,18 @@ class OpenStudy:
         """Let go of the case folder."""
         self.case.close()
 
-    def writing(self) -> AbstractContextManager[None]:
-        """A block in which the case can be changed.
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A block in which the case can be changed; whoever follows the case is told at its end.
 
         Raises:
             CaseLocked: another program is writing to it.
         """
-        return self.case.writing()
+        try:
+            with self.case.writing():
+                yield
+        finally:
+            session.caseChanged()
 
     @property
     def node(self) -> slicer.vtkMRMLSegmentationNode | None:

@@ -6,14 +6,20 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import qt
 from slicer.i18n import tr as _
 
 from . import process_tree
 from .process_events import PsmaRun
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from .process_study import WorkerRun
 
 GRACE_MS = 3000  # time to leave the case tidy after a cancel, before the processes are killed
 PACKAGES = ("PSMASegmentLib", "PSMATrackingLib", "PSMATheranosticsLib")
@@ -52,6 +58,9 @@ def processEnvironment() -> qt.QProcessEnvironment:
 class PsmaProcess:
     """Runs ``psma`` once at a time and reports to two callables, both called in the main thread.
 
+    Commands that gain from it are run by the worker of the application, which keeps networks warm; each other one is a
+    process of its own.
+
     Usage:
         process = PsmaProcess(onProgress=lambda run: bar.setValue(round(100 * run.fraction)), onEnded=showResult)
         process.start(["track", "/data/case"])
@@ -65,6 +74,8 @@ class PsmaProcess:
         self._onProgress = onProgress
         self._onEnded = onEnded
         self._process: qt.QProcess | None = None
+        self._inWorker: WorkerRun | None = None
+        self._images: Sequence[sitk.Image] = ()
         self._told: list[int] = []
         self._killTimer = qt.QTimer()
         self._killTimer.setSingleShot(True)
@@ -75,6 +86,10 @@ class PsmaProcess:
     def isRunning(self) -> bool:
         return self.run.isRunning
 
+    def offer(self, images: Sequence[sitk.Image]) -> None:
+        """Images of the case that are in memory, for the next start: the worker need not read them."""
+        self._images = images
+
     def start(self, arguments: list[str]) -> None:
         """Start ``psma`` with ``arguments`` (without ``--json``).
 
@@ -84,6 +99,18 @@ class PsmaProcess:
         if self.isRunning:
             raise RuntimeError(_("The last step is still running: wait for it or cancel it."))
         self._kill()  # what an earlier cancel may have left behind
+        self.run = PsmaRun()
+        self.run.started()
+        images, self._images = self._images, ()
+        from .process_study import WorkerRun, goesToWorker
+
+        if goesToWorker(arguments):
+            self._inWorker = WorkerRun(self.run, self._progressed, self._end)
+            self._inWorker.start(arguments, images)
+        else:
+            self._startProcess(arguments)
+
+    def _startProcess(self, arguments: list[str]) -> None:
         command, *rest = arguments
         process = qt.QProcess()
         process.setProcessEnvironment(processEnvironment())
@@ -92,14 +119,15 @@ class PsmaProcess:
         process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
         process.connect("errorOccurred(QProcess::ProcessError)", self._onError)
         self._process = process
-        self.run = PsmaRun()
-        self.run.started()
         process.start(pythonExecutable(), ["-m", "PSMATheranosticsLib.command_line", command, "--json", *rest])
         process.closeWriteChannel()  # nobody is there to answer a question
 
     def cancel(self) -> None:
         """Stop the program and all it started; after a short grace they are killed."""
         if not self.isRunning:
+            return
+        if self._inWorker is not None:
+            self._inWorker.cancel()
             return
         self.run.cancelAsked()
         self._stop(force=False)
@@ -108,7 +136,10 @@ class PsmaProcess:
     def close(self) -> None:
         """Stop at once and wait until it is gone: for the end of Slicer or of the module."""
         self._onProgress = self._onEnded = None
-        if self.isRunning:
+        if self._inWorker is not None:
+            self._inWorker.close()
+            self._inWorker = None
+        elif self.isRunning:
             self.run.cancelAsked()
             self._kill()
             if self._process is not None:
@@ -132,8 +163,11 @@ class PsmaProcess:
     def _onOutput(self) -> None:
         if self._process is None:
             return
-        changed = self.run.output(self._process.readAllStandardOutput().data())
-        if changed and self._onProgress is not None and not self.run.isCancelAsked:
+        if self.run.output(self._process.readAllStandardOutput().data()):
+            self._progressed()
+
+    def _progressed(self) -> None:
+        if self._onProgress is not None and not self.run.isCancelAsked:
             self._onProgress(self.run)
 
     def _onErrorOutput(self) -> None:
@@ -155,6 +189,7 @@ class PsmaProcess:
         self._end()
 
     def _end(self) -> None:
+        self._inWorker = None
         if not self.run.isCancelAsked:
             self._killTimer.stop()  # after a cancel the launcher may be gone before the Python behind it
         if self._onEnded is not None:

@@ -79,7 +79,7 @@ class PsmaRun:
 
     def output(self, data: bytes) -> bool:
         """Take bytes of standard output; true when progress changed."""
-        return self._take(self._events.feed(data))
+        return self.take(self._events.feed(data))
 
     def errorOutput(self, data: bytes) -> None:
         """Take bytes of standard error; the last lines are kept for the error message."""
@@ -93,7 +93,7 @@ class PsmaRun:
 
     def ended(self, exitCode: int, crashed: bool) -> None:
         """The program is gone: decide what became of the run."""
-        self._take(self._events.close())
+        self.take(self._events.close())
         self._keep([self._stderrRest])
         if self.result is not None and not crashed:
             self.state = DONE
@@ -107,7 +107,8 @@ class PsmaRun:
         """The last lines that the program wrote beside its events."""
         return "\n".join([*self._events.stray[-KEPT_LINES:], *self._tail])
 
-    def _take(self, events: list[dict[str, Any]]) -> bool:
+    def take(self, events: list[dict[str, Any]]) -> bool:
+        """Take events that came another way; true when progress changed."""
         changed = False
         for event in events:
             if event["event"] == "progress":

@@ -10,7 +10,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from . import locks
+from . import locks, session
 from .process import PsmaProcess
 from .process_events import CANCELLED, DONE, FAILED, PsmaRun
 
@@ -103,6 +103,7 @@ class RunPanel:
             self._next()
             return
         self._show(running=False)
+        session.caseChanged()
         if run.state == DONE:
             self._ui.progressBar.setValue(100)
             self.say(_("Done."))

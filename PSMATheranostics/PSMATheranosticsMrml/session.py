@@ -1,7 +1,9 @@
-"""Which case is open: one answer for the three modules, kept in the scene."""
+"""Which case is open: one answer for the three modules, kept in the scene; and who is told that it was changed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 NODE_TAG = "PSMATheranosticsCase"
 FOLDER = "PSMATheranostics.CaseFolder"
+
+_followers: list[Callable[[], None]] = []
+_known: list[tuple[Path, str, Results]] = []  # what a case said in one state of it, at most one: all modules ask
 
 
 def caseNode() -> slicer.vtkMRMLScriptedModuleNode:
@@ -39,6 +44,7 @@ def setCaseFolder(folder: Path | None) -> None:
     node = caseNode()
     node.SetAttribute(FOLDER, None if folder is None else str(folder))
     node.Modified()
+    caseChanged()
 
 
 def hasCase(folder: Path | None) -> bool:
@@ -61,18 +67,66 @@ def requireCase() -> Path:
 def openStore(write: bool = False) -> CaseStore:
     """The store of the open case. Open it for writing only for the moment of one change: there is one writer at a time.
 
+    Whoever follows the case is told when a store that was open for writing is closed.
+
     Raises:
         RuntimeError: no case is open.
         CaseError: the case is damaged, or another program is writing to it.
     """
     from PSMATheranosticsLib.case_store import CaseStore
 
-    return CaseStore.open(requireCase(), write=write)
+    return _tellingStore().open(requireCase(), write=True) if write else CaseStore.open(requireCase())
 
 
 def results() -> Results:
-    """What the open case says now."""
+    """What the open case says now. As long as nothing changes, all who ask get the same."""
     from PSMATheranosticsLib.results import collect_results
 
+    with openStore() as case, case.reading():
+        folder, state = case.folder, case.state()
+        for knownFolder, knownState, known in _known:
+            if (knownFolder, knownState) == (folder, state):
+                return known
+        found = collect_results(case)
+    _known[:] = [(folder, state, found)]
+    return found
+
+
+def caseState() -> str:
+    """A text that is another one as soon as the open case is another one or was changed; "" where there is none."""
+    if not hasCase(caseFolder()):
+        return ""
     with openStore() as case:
-        return collect_results(case)
+        return f"{case.folder} {case.state()}"
+
+
+def followCase(onChanged: Callable[[], None]) -> None:
+    """Let ``onChanged`` be called whenever the open case was changed from within Slicer, or another one was opened."""
+    if onChanged not in _followers:
+        _followers.append(onChanged)
+
+
+def unfollowCase(onChanged: Callable[[], None]) -> None:
+    """Call it no more."""
+    if onChanged in _followers:
+        _followers.remove(onChanged)
+
+
+def caseChanged() -> None:
+    """Tell all who follow the case that it may have changed. For whoever writes to it without ``openStore``."""
+    for onChanged in list(_followers):
+        onChanged()
+
+
+@cache
+def _tellingStore() -> type[CaseStore]:
+    from PSMATheranosticsLib.case_store import CaseStore
+
+    class TellingStore(CaseStore):
+        """A store that tells who follows the case when it is closed."""
+
+        def close(self) -> None:
+            super().close()
+            caseChanged()
+
+    return TellingStore

@@ -35,9 +35,11 @@ FIRST = 1  # the slot of the earliest study, in which another one can be laid ov
 
 Ras = tuple[float, float, float]
 
+_open: list[TimePoints] = []  # at most one: all use the same views
+
 
 class TimePoints:
-    """The views of the longitudinal review, from ``show`` to ``close``.
+    """The views of the longitudinal review, from ``show`` to ``close``, or until another one is shown.
 
     Each study has a column: its projection above its axial slices. Results are those of ``show`` until ``update``.
 
@@ -88,7 +90,8 @@ class TimePoints:
         """
         if not FEWEST <= len(set(studyIds)) == len(studyIds) <= MOST:
             raise ValueError(f"{len(studyIds)} studies were asked for; choose {FEWEST} to {MOST} different ones.")
-        self.close()
+        for each in (self, *_open):
+            each.close()
         results = results or self._logic.results()
         order = [study.study_id for study in results.studies]
         chosen = sorted(studyIds, key=order.index)
@@ -96,6 +99,7 @@ class TimePoints:
         with _renderedOnce():
             views.compareStudies(self._logic.scene(), chosen)
             self._studies, self._compared = chosen, chosen[-1]
+            _open.append(self)
             self._read(results)
             self._links.start(self._slots(), self._points)
             self.setSuvWindow(0.0, WINDOW_TOP_SUV)
@@ -124,6 +128,8 @@ class TimePoints:
         self._flicker.forget()
         self._studies, self._results = [], None
         self._track, self._places = "", {}
+        if self in _open:
+            _open.remove(self)
 
     def unlinked(self) -> list[int]:
         """The studies that do not move with the first one, because no registration leads to them."""

@@ -49,7 +49,7 @@ class Series:
         self.points += points
 
 
-def waterfallChart(data: WaterfallData) -> slicer.vtkMRMLPlotChartNode:
+def waterfallChart(data: WaterfallData, role: str = TRACK_CHART) -> slicer.vtkMRMLPlotChartNode:
     """Later divided by earlier measure of every lesion, on a logarithmic axis, with the limits of repeatability."""
     from PSMATheranosticsLib.status_colors import CLASS_SIGNS, class_color
 
@@ -68,14 +68,14 @@ def waterfallChart(data: WaterfallData) -> slicer.vtkMRMLPlotChartNode:
         limits.add((ends[0], ratio, ""), (ends[1], ratio, ""))
     middle = Series("", _BLACK, width=1.0)
     middle.add((ends[0], 1.0, ""), (ends[1], 1.0, ""))
-    chart = _chart(data.title, _("Lesions"), data.axis, [*byClass.values(), limits, middle])
+    chart = makeChart(data.title, _("Lesions"), data.axis, [*byClass.values(), limits, middle], role)
     chart.SetYAxisLogScale(True)
     chart.SetYAxisRange(2.0**-data.end, 2.0**data.end)
     chart.SetYAxisRangeAuto(False)
     return chart
 
 
-def spaghettiChart(data: SpaghettiData) -> slicer.vtkMRMLPlotChartNode:
+def spaghettiChart(data: SpaghettiData, role: str = TRACK_CHART) -> slicer.vtkMRMLPlotChartNode:
     """A measure of every lesion over the days, on a logarithmic axis, with a line for each treatment."""
     lines: dict[str, Series] = {}
     values = []
@@ -88,7 +88,7 @@ def spaghettiChart(data: SpaghettiData) -> slicer.vtkMRMLPlotChartNode:
         series.add(*points)
         values += [each.value for each in track.points if each.value is not None]
     ends = min(values) / 1.5, max(values) * 1.5
-    chart = _chart(data.title, _days(), data.axis, [*lines.values(), *_treatments(data.treatments, ends)])
+    chart = makeChart(data.title, _days(), data.axis, [*lines.values(), *treatmentLines(data.treatments, ends)], role)
     chart.SetYAxisLogScale(True)
     chart.SetYAxisRange(*ends)
     chart.SetYAxisRangeAuto(False)
@@ -118,18 +118,18 @@ def swimmerChart(data: SwimmerData) -> slicer.vtkMRMLPlotChartNode:
                 gone.add((float(day), y, row.track))
     ends = 0.0, count + 1.0
     shown = [each for each in (*lines.values(), between, gone) if each.points]
-    chart = _chart(data.title, _days(), _("Lesions"), [*shown, *_treatments(data.treatments, ends)])
+    chart = makeChart(data.title, _days(), _("Lesions"), [*shown, *treatmentLines(data.treatments, ends)])
     chart.SetYAxisLogScale(False)
     chart.SetYAxisRange(*ends)
     chart.SetYAxisRangeAuto(False)
     return chart
 
 
-def removeCharts() -> None:
-    """Take the charts of tracks out of the scene with all that belongs to them."""
+def removeCharts(role: str = TRACK_CHART) -> None:
+    """Take the charts of this role out of the scene with all that belongs to them."""
     for kind in ("vtkMRMLPlotChartNode", "vtkMRMLPlotSeriesNode", "vtkMRMLTableNode"):
         for node in list(slicer.util.getNodesByClass(kind)):
-            if node.GetAttribute(ROLE) == TRACK_CHART:
+            if node.GetAttribute(ROLE) == role:
                 slicer.mrmlScene.RemoveNode(node)
 
 
@@ -140,7 +140,8 @@ def _ofClass(name: str) -> Series:
     return Series(told, class_color(name), width=1.5, marker="circle")
 
 
-def _treatments(treatments: Sequence[Treatment], ends: tuple[float, float]) -> list[Series]:
+def treatmentLines(treatments: Sequence[Treatment], ends: tuple[float, float]) -> list[Series]:
+    """A line across the whole height for each treatment."""
     if not treatments:
         return []
     line = Series(_("treatment"), _BLACK, DASHED, 1.0)
@@ -150,17 +151,33 @@ def _treatments(treatments: Sequence[Treatment], ends: tuple[float, float]) -> l
     return [line]
 
 
+def plotViewNode(name: str) -> slicer.vtkMRMLPlotViewNode:
+    """The node of a plot view in a panel, made where there is none."""
+    for node in slicer.util.getNodesByClass("vtkMRMLPlotViewNode"):
+        if node.GetSingletonTag() == name:
+            break
+    else:
+        node = slicer.vtkMRMLPlotViewNode()
+        node.SetSingletonTag(name)
+        node.SetName(name)
+        node = slicer.mrmlScene.AddNode(node)
+    # Each time, because a scene that is closed gives such nodes back what they were made with.
+    node.SetSaveWithScene(False)
+    node.SetDoPropagatePlotChartSelection(False)  # a chart that is shown beside the views is not shown here as well
+    return node
+
+
 def _days() -> str:
     return _("Days since baseline")
 
 
-def _chart(title: str, x: str, y: str, lines: Sequence[Series]) -> slicer.vtkMRMLPlotChartNode:
-    """The chart node with these lines, in place of what it showed before."""
-    found = [
-        each for each in slicer.util.getNodesByClass("vtkMRMLPlotChartNode") if each.GetAttribute(ROLE) == TRACK_CHART
-    ]
+def makeChart(
+    title: str, x: str, y: str, lines: Sequence[Series], role: str = TRACK_CHART
+) -> slicer.vtkMRMLPlotChartNode:
+    """The chart node of this role with these lines, in place of what it showed before."""
+    found = [each for each in slicer.util.getNodesByClass("vtkMRMLPlotChartNode") if each.GetAttribute(ROLE) == role]
     chart = found[0] if found else slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", _("PSMA lesions"))
-    chart.SetAttribute(ROLE, TRACK_CHART)
+    chart.SetAttribute(ROLE, role)
     modifying = chart.StartModify()
     old = [chart.GetNthPlotSeriesNode(index) for index in range(chart.GetNumberOfPlotSeriesNodes())]
     chart.RemoveAllPlotSeriesNodeIDs()
@@ -168,7 +185,7 @@ def _chart(title: str, x: str, y: str, lines: Sequence[Series]) -> slicer.vtkMRM
         slicer.mrmlScene.RemoveNode(series.GetTableNode())
         slicer.mrmlScene.RemoveNode(series)
     for line in lines:
-        chart.AddAndObservePlotSeriesNodeID(_series(line).GetID())
+        chart.AddAndObservePlotSeriesNodeID(_series(line, role).GetID())
     chart.SetTitle(title)
     chart.SetXAxisTitle(x)
     chart.SetYAxisTitle(y)
@@ -177,11 +194,11 @@ def _chart(title: str, x: str, y: str, lines: Sequence[Series]) -> slicer.vtkMRM
     return chart
 
 
-def _series(line: Series) -> slicer.vtkMRMLPlotSeriesNode:
+def _series(line: Series, role: str) -> slicer.vtkMRMLPlotSeriesNode:
     series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", line.name)
     series.SetName(line.name)
-    series.SetAttribute(ROLE, TRACK_CHART)
-    series.SetAndObserveTableNodeID(_table(line).GetID())
+    series.SetAttribute(ROLE, role)
+    series.SetAndObserveTableNodeID(_table(line, role).GetID())
     series.SetXColumnName(_X)
     series.SetYColumnName(_Y)
     series.SetLabelColumnName(_TRACK)
@@ -194,10 +211,10 @@ def _series(line: Series) -> slicer.vtkMRMLPlotSeriesNode:
     return series
 
 
-def _table(line: Series) -> slicer.vtkMRMLTableNode:
+def _table(line: Series, role: str) -> slicer.vtkMRMLTableNode:
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", line.name)
     table.SetHideFromEditors(True)
-    table.SetAttribute(ROLE, TRACK_CHART)
+    table.SetAttribute(ROLE, role)
     columns: Mapping[str, vtk.vtkAbstractArray] = {
         _X: vtk.vtkDoubleArray(),
         _Y: vtk.vtkDoubleArray(),

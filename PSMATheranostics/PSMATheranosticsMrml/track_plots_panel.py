@@ -127,17 +127,7 @@ class TrackPlotsPanel:
         return "baseline" if pair[0] == self._results.baseline_id else "previous"
 
     def _plotView(self) -> slicer.vtkMRMLPlotViewNode:
-        """The view node of the panel, made anew in a scene that was closed."""
-        name = "PSMATracking"
-        for node in slicer.util.getNodesByClass("vtkMRMLPlotViewNode"):
-            if node.GetSingletonTag() == name:
-                break
-        else:
-            node = slicer.vtkMRMLPlotViewNode()
-            node.SetSingletonTag(name)
-            node.SetName(name)
-            node.SetSaveWithScene(False)
-            node = slicer.mrmlScene.AddNode(node)
+        node = track_charts.plotViewNode("PSMATracking")
         self._ui.plotWidget.setMRMLPlotViewNode(node)
         return node
 

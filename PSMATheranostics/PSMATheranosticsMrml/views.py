@@ -151,6 +151,17 @@ def compositeOf(layoutName: str) -> slicer.vtkMRMLSliceCompositeNode | None:
     return None
 
 
+def slicesOf(scene: CaseScene, studyId: int) -> list[slicer.vtkMRMLSliceNode]:
+    """The slice views of the current layout that show the images of a study, without projections."""
+    found = []
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        name = composite.GetLayoutName()
+        node = None if name in _MIP_NAMES or not _shows(scene, composite, studyId) else sliceNodeOf(name)
+        if node is not None and node.IsMappedInLayout():
+            found.append(node)
+    return found
+
+
 def _box(kind: str, *items: str) -> str:
     inner = "".join(f"<item>{item}</item>" for item in items)
     return f'<layout type="{kind}">{inner}</layout>'

@@ -36,7 +36,15 @@ def composite(name: str) -> Any:
 def test_without_a_case_the_panel_says_how_to_begin(empty):
     assert "Open a case" in empty.ui.caseLabel.text
     assert "No response yet" in empty.ui.responseLabel.text
-    for name in ("importButton", "showButton", "compareButton", "recomputeButton", "reportButton", "plotButton"):
+    for name in (
+        "importButton",
+        "showButton",
+        "compareButton",
+        "recomputeButton",
+        "reportButton",
+        "pdfButton",
+        "signButton",
+    ):
         assert not getattr(empty.ui, name).enabled, name
 
 
@@ -91,8 +99,10 @@ def test_response_card_names_category_volumes_and_reason(widget):
     text = widget.ui.responseLabel.text
     assert response.category in text
     assert "candidate" in text
-    assert f"{response.baseline_ttv_ml:.1f} mL to {response.followup_ttv_ml:.1f} mL" in text
-    assert "L03" in text
+    assert f"{response.baseline_ttv_ml:.1f} mL" in text
+    assert f"{response.followup_ttv_ml:.1f} mL" in text
+    assert f"{response.change_percent:+.1f} %" in text
+    assert ">L03</a>" in text
 
 
 def test_show_loads_the_study_and_lays_pet_over_ct(widget):
@@ -171,18 +181,12 @@ def test_load_all_brings_every_study(widget):
     assert widget.logic.scene().loadedStudies() == [BASELINE, FOLLOW_UP]
 
 
-def test_results_tables_are_shown(widget):
-    totals, tracks = widget.ui.totalsTableView.mrmlTableNode(), widget.ui.tracksTableView.mrmlTableNode()
-    assert totals.GetNumberOfRows() == 2
-    assert tracks.GetNumberOfRows() == 3
-
-
-def test_plot_is_shown(widget):
+def test_results_are_in_the_scene_as_tables(widget):
     import slicer
 
-    widget.ui.plotButton.click()
-    selected = slicer.app.applicationLogic().GetSelectionNode().GetActivePlotChartID()
-    assert slicer.mrmlScene.GetNodeByID(selected).GetTitle() == "PSMA-TV over time"
+    tables = {node.GetName(): node for node in slicer.util.getNodesByClass("vtkMRMLTableNode")}
+    assert tables["PSMA totals per study"].GetNumberOfRows() == 2
+    assert tables["PSMA lesions over time"].GetNumberOfRows() == 3
 
 
 def test_another_baseline_can_be_set_and_undone(widget):

@@ -162,26 +162,28 @@ def told(widget: Any) -> str:
     return widget.ui.runMessageLabel.text
 
 
-def make_large_tracked_case(folder: Path, lesions: int = 300) -> Path:
-    """Write a followed synthetic case of two studies with many small lesions into `folder`/case.
+def make_large_tracked_case(folder: Path, lesions: int = 300, visits: int = 2) -> Path:
+    """Write a followed synthetic case of two or more studies with many small lesions into `folder`/case.
 
-    Every tenth lesion is gone at the second visit, and as many are new; the others change by up to a third.
+    Every tenth lesion is missing at each visit, always others; the rest change by up to a third from visit to visit.
     """
     from panel_case import one_study
     from PSMATheranosticsLib.pipeline import import_studies, open_or_create, segment_study
     from PSMATheranosticsLib.pipeline_tracking import track_lesions
 
     studies = []
-    for visit in (0, 1):
+    for visit in range(visits):
         suv = np.full((96, 110, 110), 0.01, np.float32)
         suv[4:-4, 4:-4, 4:-4] = 0.4
         for number in range(lesions):
             plane, place = divmod(number, 100)
             z, y, x = 10 + 26 * plane, 8 + 10 * (place // 10), 8 + 10 * (place % 10)
-            if number % 10 == 9 - visit:  # gone at the second visit, or new there
+            if number % 10 == 9 - visit:  # new at the second visit, gone there, and so on
                 continue
-            suv[z : z + 4, y : y + 4, x : x + 3] = (6.0 + 0.1 * number) * (1.0 + visit * (number % 7 - 3) / 9.0)
-        study = one_study(sitk.GetImageFromArray(suv), f"many-{visit}", datetime(2026, 1 + 3 * visit, 10))
+            suv[z : z + 4, y : y + 4, x : x + 3] = (6.0 + 0.1 * number) * (1.0 + (number % 7 - 3) / 9.0) ** visit
+        study = one_study(
+            sitk.GetImageFromArray(suv), f"many-{visit}", datetime(2026 + visit // 4, 1 + 3 * (visit % 4), 10)
+        )
         studies.append(replace(study, patient=replace(study.patient, patient_id="SYNTHETIC-MANY")))
     with open_or_create(folder / "case", studies) as case:
         for study in import_studies(case, studies):

@@ -1,11 +1,11 @@
-"""Behaviour of the plot widgets: a plain drawing of the real chart, series and table nodes."""
+"""Behaviour of the plot widgets: the real chart, series and table nodes, drawn by VTK as Slicer draws them."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from PySide6 import QtCore, QtGui, QtWidgets
+import plot_views
+from PySide6 import QtGui, QtWidgets
 
 from .mrml_widgets import SceneObserver
 from .pythonqt import hide_python_class
@@ -38,80 +38,51 @@ def series_lines(series: Any) -> list[list[tuple[float, float]]]:
 
 @hide_python_class
 class ChartCanvas(QtWidgets.QWidget):
-    """Draws one chart node: axes, titles, lines and markers in the series' colours."""
-
-    MARGIN = (52, 26, 12, 36)  # left, top, right, bottom
+    """Shows one chart node as VTK draws it, and hands the mouse on to VTK's interactor."""
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
-        self._sim_chart: Any = None
+        self._sim_node: Any = None
+        self._sim_plot: plot_views.PlotChart | None = None
         self.setMinimumSize(160, 140)
+        self.setMouseTracking(True)
 
-    def set_chart(self, chart: Any) -> None:
-        self._sim_chart = chart
+    def plot(self) -> plot_views.PlotChart:
+        """The chart with its window, made when it is first needed."""
+        if self._sim_plot is None:
+            self._sim_plot = plot_views.PlotChart((self.width, self.height))
+            self._sim_plot.show(self._sim_node)
+        return self._sim_plot
+
+    def set_chart(self, node: Any) -> None:
+        self._sim_node = node
+        if self._sim_plot is not None:
+            self._sim_plot.show(node)
         self.update()
 
     def paintEvent(self, event: Any) -> None:
+        plot = self.plot()
+        plot.resize(self.width, self.height)
+        pixels = plot.render()
+        height, width, _ = pixels.shape
+        picture = QtGui.QImage(pixels.tobytes(), width, height, 3 * width, QtGui.QImage.Format.Format_RGB888)
         painter = QtGui.QPainter(self)
-        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect, QtCore.Qt.GlobalColor.white)
-        if self._sim_chart is not None:
-            self._draw(painter, self._sim_chart)
+        painter.drawImage(0, 0, picture)
         painter.end()
 
-    def _draw(self, painter: Any, chart: Any) -> None:
-        left, top, right, bottom = self.MARGIN
-        area = QtCore.QRectF(left, top, self.width - left - right, self.height - top - bottom)
-        series = [chart.GetNthPlotSeriesNode(i) for i in range(chart.GetNumberOfPlotSeriesNodes())]
-        lines = [series_lines(s) for s in series]
-        points = [point for group in lines for line in group for point in line]
-        x_range = _range([x for x, _ in points], None if chart.GetXAxisRangeAuto() else chart.GetXAxisRange())
-        y_range = _range([y for _, y in points], None if chart.GetYAxisRangeAuto() else chart.GetYAxisRange())
-        is_log = bool(chart.GetYAxisLogScale())
-        center = int(QtCore.Qt.AlignmentFlag.AlignCenter)
-        painter.setPen(QtCore.Qt.GlobalColor.black)
-        if chart.GetTitleVisibility():
-            painter.drawText(QtCore.QRectF(0, 2, self.width, top - 4), center, chart.GetTitle() or "")
-        painter.drawText(QtCore.QRectF(0, self.height - 16, self.width, 14), center, chart.GetXAxisTitle() or "")
-        painter.drawText(
-            QtCore.QRectF(4, 2, left + 60, top - 4), int(QtCore.Qt.AlignmentFlag.AlignLeft), chart.GetYAxisTitle() or ""
-        )
-        painter.drawRect(area)
-        for part in (0.0, 0.5, 1.0):
-            y, x = area.bottom() - part * area.height(), area.left() + part * area.width()
-            y_text, x_text = f"{_between(y_range, part, is_log):.4g}", f"{_between(x_range, part):.4g}"
-            painter.drawText(QtCore.QRectF(0, y - 8, left - 4, 16), int(QtCore.Qt.AlignmentFlag.AlignRight), y_text)
-            painter.drawText(QtCore.QRectF(x - 30, area.bottom() + 2, 60, 16), center, x_text)
-        for node, group in zip(series, lines, strict=True):
-            for line in group:
-                self._draw_series(painter, node, [_place(p, x_range, y_range, area, is_log) for p in line])
+    def mousePressEvent(self, event: Any) -> None:
+        self._send(event, "LeftButtonPressEvent")
 
-    @staticmethod
-    def _draw_series(painter: Any, node: Any, line: list[Any]) -> None:
-        painter.setPen(QtGui.QPen(QtGui.QColor.fromRgbF(*node.GetColor()), max(1.0, node.GetLineWidth())))
-        if node.GetLineStyle() != node.LineStyleNone:
-            painter.drawPolyline(line)
-        if node.GetMarkerStyle() != node.MarkerStyleNone:
-            painter.setBrush(QtGui.QColor.fromRgbF(*node.GetColor()))
-            for point in line:
-                painter.drawEllipse(point, 3.0, 3.0)
+    def mouseMoveEvent(self, event: Any) -> None:
+        self._send(event, "MouseMoveEvent")
 
+    def mouseReleaseEvent(self, event: Any) -> None:
+        self._send(event, "LeftButtonReleaseEvent")
 
-def _range(values: list[float], given: Any) -> tuple[float, float]:
-    low, high = given if given is not None else (min(values, default=0.0), max(values, default=1.0))
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
-def _between(ends: tuple[float, float], part: float, is_log: bool = False) -> float:
-    low, high = ends
-    return low * (high / low) ** part if is_log else low + part * (high - low)
-
-
-def _place(point: tuple[float, float], x_range: Any, y_range: Any, area: Any, is_log: bool) -> Any:
-    x = (point[0] - x_range[0]) / (x_range[1] - x_range[0])
-    y, low, high = (math.log(value) if is_log else value for value in (point[1], *y_range))
-    y = (y - low) / (high - low)
-    return QtCore.QPointF(area.left() + x * area.width(), area.bottom() - y * area.height())
+    def _send(self, event: Any, name: str) -> None:
+        interactor = self.plot().interactor
+        interactor.SetEventInformationFlipY(int(event.position().x()), int(event.position().y()), 0, 0)
+        interactor.InvokeEvent(name)
 
 
 @simulates("qMRMLPlotView")
@@ -126,6 +97,7 @@ class PlotView:
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._sim_canvas)
         self._sim_observer = SceneObserver(self, lambda view: view._follow())
+        self.destroyed.connect(self._sim_observer.stop)  # the view node outlives the widget
 
     def setMRMLScene(self, scene: Any) -> None:
         self.mrmlSceneChanged.emit(scene)
@@ -144,6 +116,12 @@ class PlotView:
         if chart is not None:
             self._sim_observer.observe(chart, "ModifiedEvent", chart.PlotModifiedEvent)
         self._sim_canvas.set_chart(chart)
+
+    def chart(self) -> Any:
+        return self._sim_canvas.plot().chart
+
+    def renderWindow(self) -> Any:
+        return self._sim_canvas.plot().window
 
     def fitToContent(self) -> None:
         self._sim_canvas.update()

@@ -1,0 +1,158 @@
+"""All that limits or contradicts the results, one row each: a click shows its place, a double click its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import qt
+from slicer.i18n import tr as _
+
+from .item_table import Cell, fillTable, keyOfRow, selectedKey
+
+if TYPE_CHECKING:
+    from PSMATheranosticsLib.clinical_model import Conflict
+    from PSMATheranosticsLib.results_model import LesionResult, Results
+
+SEGMENT, TRACKING, RESPONSE, STUDY = "PSMASegment", "PSMATracking", "response", "study"
+# Weightiest first. The letters say the same as the colors.
+_BLOCKS, _CONFLICT, _WARNING = 0, 1, 2
+_COLORS = {_BLOCKS: (0.80, 0.25, 0.10), _CONFLICT: (0.90, 0.60, 0.00), _WARNING: (0.45, 0.45, 0.45)}
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One row: what is wrong, where, and where it is solved: in one of two modules, here, or by looking at the study.
+
+    ``weight``: 0 blocks signing, 1 is a conflict, 2 a warning.
+    """
+
+    text: str
+    weight: int
+    study: int | None
+    track: str
+    remedy: str
+
+
+class WarningsList:
+    """Binds ``warningsTable``, ``warningsLabel`` and ``causeButton``.
+
+    ``onShow`` gets the issue whose place is to be seen, ``onSolve`` the one whose remedy is to be opened.
+    """
+
+    def __init__(self, ui: Any, onShow: Callable[[Issue], None], onSolve: Callable[[Issue], None]) -> None:
+        self._ui = ui
+        self._onShow = onShow
+        self._onSolve = onSolve
+        self._issues: list[Issue] = []
+        ui.warningsTable.setWordWrap(True)
+        ui.warningsTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        ui.warningsTable.connect("cellClicked(int,int)", lambda row, _column: self._act(row, self._onShow))
+        ui.warningsTable.connect("cellDoubleClicked(int,int)", lambda row, _column: self._act(row, self._onSolve))
+        ui.warningsTable.connect("itemSelectionChanged()", self._updateEnabled)
+        ui.causeButton.connect("clicked(bool)", lambda _checked=False: self.solve())
+
+    def show(self, results: Results | None) -> None:
+        """Show the conflicts and warnings of a case."""
+        self._issues = [] if results is None else issues(results)
+        rows = [(str(index), _cells(issue, results)) for index, issue in enumerate(self._issues)]
+        table, count = self._ui.warningsTable, len(self._issues)
+        fillTable(table, [_("Where"), _("What")], rows)
+        table.setColumnWidth(0, min(table.columnWidth(0), 100))
+        table.enabled = self._ui.warningsLabel.enabled = True
+        blocking = sum(issue.weight == _BLOCKS for issue in self._issues)
+        told = _("{count} in all, {blocking} of them block signing.").format(count=count, blocking=blocking)
+        self._ui.warningsLabel.text = told if count else _("No warnings.") if results is not None else ""
+        for widget in (table, self._ui.causeButton):
+            widget.setVisible(bool(count))
+        self._updateEnabled()
+
+    def showOutdated(self) -> None:
+        """Let what is shown not look current: the case has changed."""
+        for widget in (self._ui.warningsTable, self._ui.warningsLabel, self._ui.causeButton):
+            widget.enabled = False
+
+    def selected(self) -> Issue | None:
+        """The issue of the selected row."""
+        key = selectedKey(self._ui.warningsTable)
+        return self._issues[int(key)] if key else None
+
+    def solve(self) -> None:
+        """Open where the selected issue can be solved."""
+        issue = self.selected()
+        if issue is not None:
+            self._onSolve(issue)
+
+    def _act(self, row: int, action: Callable[[Issue], None]) -> None:
+        key = keyOfRow(self._ui.warningsTable, row)
+        if key:
+            action(self._issues[int(key)])
+
+    def _updateEnabled(self) -> None:
+        issue = self.selected()
+        self._ui.causeButton.enabled = issue is not None
+        names = {
+            SEGMENT: _("Open PSMA Segment"),
+            TRACKING: _("Open PSMA Tracking"),
+            RESPONSE: _("Go to response"),
+            STUDY: _("Show study"),
+        }
+        self._ui.causeButton.text = _("Go to cause") if issue is None else names[issue.remedy]
+
+
+def issues(results: Results) -> list[Issue]:
+    """Conflicts, those that block signing first, then warnings; what a conflict says is not said twice."""
+    sources = {each.text: each.source for each in results.warnings}
+    lesions = {(study.study_id, each.track): each for study in results.studies for each in study.lesions}
+    found: dict[tuple[str, int | None], Issue] = {}
+    for conflict in results.conflicts:
+        source = sources.get(conflict.text, "") or _sourceOf(conflict, results)
+        lesion = lesions.get((conflict.study_id or 0, conflict.track))
+        weight = _BLOCKS if conflict.blocks else _CONFLICT
+        issue = Issue(conflict.text, weight, conflict.study_id, conflict.track, _remedyOf(source, lesion))
+        found.setdefault((issue.text, issue.study), issue)
+    for warning in results.warnings:
+        lesion = lesions.get((warning.study_id or 0, warning.track))
+        remedy = _remedyOf(warning.source, lesion)
+        issue = Issue(warning.text, _WARNING, warning.study_id, warning.track, remedy)
+        found.setdefault((issue.text, issue.study), issue)
+    return sorted(found.values(), key=lambda issue: issue.weight)
+
+
+def _sourceOf(conflict: Conflict, results: Results) -> str:
+    """From which step a conflict comes that says so only in words; names of criteria and categories are never others.
+
+    What a reader states and what the rules give is seen in the response, a baseline that nobody marked in the studies.
+    """
+    if conflict.study_id == results.baseline_id and not conflict.track:
+        return "study"
+    for response in (*results.responses, *results.other_responses):
+        if response.followup_id == conflict.study_id:
+            isStated = response.residual_uptake is not None
+            if isStated or response.criterion in conflict.text or response.category in conflict.text:
+                return "response"
+    return "tracking"
+
+
+def _remedyOf(source: str, lesion: LesionResult | None) -> str:
+    """A lesion that nobody reviewed is solved where lesions are reviewed, one with a doubtful link where links are."""
+    if lesion is not None:
+        link = lesion.carrying_link
+        isDoubtful = link is not None and link.status == "proposed"
+        return TRACKING if isDoubtful or lesion.reviewed else SEGMENT
+    remedies = {"segmentation": SEGMENT, "response": RESPONSE, "study": STUDY}
+    return remedies.get(source, TRACKING)
+
+
+def _cells(issue: Issue, results: Results | None) -> list[Cell]:
+    signs = {_BLOCKS: _("Blocks signing"), _CONFLICT: _("Conflict"), _WARNING: _("Warning")}
+    letters = {_BLOCKS: "!!", _CONFLICT: "!", _WARNING: ""}
+    label = results.study(issue.study).label if results is not None and issue.study is not None else ""
+    where = ", ".join(part for part in (label, issue.track) if part) or _("Case")
+    told = f"{signs[issue.weight]}: {issue.text}"
+    sign = letters[issue.weight]
+    return [
+        Cell(f"{sign} {where}".strip(), color=_COLORS[issue.weight], toolTip=told),
+        Cell(issue.text, toolTip=told),
+    ]
