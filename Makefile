@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke screenshots translations clean
+.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke screenshots translations parity clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/psma demo --case demo-case
@@ -29,10 +29,11 @@ lint: $(VENV)/.testing
 bench: $(VENV)/.testing
 	for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-# The fault tests of the case store in full, some twenty minutes, and random corrections of the scene; a short form is part of test-core.
+# The fault tests of the case store in full, some twenty minutes, random corrections of the scene, many jobs for the worker; a short form is part of test-core.
 soak: $(VENV)/.testing
 	$(BIN)/python Testing/soak/soak.py
 	PSMA_RANDOM_SEQUENCES=220 $(BIN)/python -m pytest Testing/Mrml/test_random_corrections_logic.py
+	PSMA_WORKER_JOBS=200 PSMA_WORKER_CANCELS=100 $(BIN)/python -m pytest Testing/Core/test_worker_study.py
 
 # One click on each missed lesion of 60 synthetic studies on real organ maps; minutes. A form with two is part of test-core.
 evaluate-clicks: $(VENV)/.testing
@@ -46,6 +47,10 @@ train-smoke: $(VENV)/.testing
 
 screenshots: $(VENV)/.testing
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py
+
+# The same labels as nnunetv2 on networks that it trains for some steps; nnunetv2 has to be installed beside.
+parity: $(VENV)/.testing
+	PYTHONPATH=Testing/Parity $(BIN)/python -m pytest Testing/Parity -s
 
 # Bring the catalogs of translations up to date with the texts in the code, and compile them.
 translations: $(VENV)/.testing

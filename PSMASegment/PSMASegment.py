@@ -44,12 +44,14 @@ class PSMASegmentParameterNode:
     """What the panel remembers with the scene.
 
     studyId: study of the open case, 0 for none.
+    method: what looks for lesions, a name that ``PSMASegmentLib.engine`` knows.
     ruleSet: key of ``PSMASegmentLib.rules.RULE_SETS``.
     threshold: SUVbw that a voxel of a lesion reaches.
     refine: whether the click network goes over each click.
     """
 
     studyId: int = 0
+    method: str = "rules"
     ruleSet: str = "suv3"
     threshold: Annotated[float, WithinRange(0.5, 20.0)] = 3.0
     refine: bool = False  # trained on synthetic uptake alone: a reader asks for it
@@ -95,7 +97,7 @@ class PSMASegmentWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservation
         from PSMATheranosticsMrml.versions_panel import VersionsPanel
 
         ui, corrections = self.ui, self._corrections
-        self._find = FindPanel(ui, self.logic, self._runPanel, self.trying, self._showStudy)
+        self._find = FindPanel(ui, self.logic, self._runPanel, self.trying, self._showStudy, corrections.loadedImages)
         self._review = ReviewPanel(ui, corrections, self.correct, self._jump, self._onSelected, self._later.now)
         self._refine = RefinePanel(ui, corrections, self.correct, self._runPanel.say)
         self._clicks = ClickPanel(
@@ -314,10 +316,11 @@ class PSMASegmentLogic(ScriptedLoadableModuleLogic, CaseLogic):
     def getParameterNode(self):
         return PSMASegmentParameterNode(super().getParameterNode())
 
-    def segmentSteps(self, studyId: int, ruleSet: str, threshold: float) -> list[list[str]]:
-        """The command that finds the lesions of a study; ``threshold`` in SUVbw."""
-        options = ["--study", str(studyId), "--rule-set", ruleSet, "--threshold", f"{threshold:g}"]
-        return [["segment", str(session.requireCase()), *options]]
+    def segmentSteps(self, studyId: int, ruleSet: str, threshold: float, method: str = "rules") -> list[list[str]]:
+        """The command that finds the lesions of a study; rule set and ``threshold`` (SUVbw) are those of the rules."""
+        rules = ["--rule-set", ruleSet, "--threshold", f"{threshold:g}"]
+        options = rules if method == "rules" else ["--method", method]
+        return [["segment", str(session.requireCase()), "--study", str(studyId), *options]]
 
     def labelSteps(self, studyId: int, file: Path, names: Sequence[str] = (), split: bool = False) -> list[list[str]]:
         """The command that takes the lesions of a study from a DICOM SEG, RTSTRUCT or label image.

@@ -76,24 +76,26 @@ def coarse_copy(image: sitk.Image, like: Coarse | None = None, outside: float = 
     blocks = [min(max(1, int(SPACING_MM / s)), n) for s, n in zip(image.GetSpacing(), image.GetSize(), strict=True)]
     shrunk = sitk.Cast(sitk.BinShrink(image, blocks) if max(blocks) > 1 else image, sitk.sitkFloat32)
     smooth = sitk.SmoothingRecursiveGaussian(shrunk, _SIGMA_MM) if min(shrunk.GetSize()) >= 4 else shrunk
-    if like is None:
-        last = [size - 1.0 for size in image.GetSize()]
-        corners = np.array(
-            [
-                image.TransformContinuousIndexToPhysicalPoint(
-                    [end * side for end, side in zip(last, sides, strict=True)]
-                )
-                for sides in np.ndindex(2, 2, 2)
-            ]
-        )
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        size_xyz = np.floor((high - low) / SPACING_MM + 1e-6).astype(int) + 1
-        like = Coarse(np.zeros(size_xyz[::-1], dtype=np.float32), low)
+    like = coarse_grid(image) if like is None else like
     grid = like.image(like.values)
     values = sitk.GetArrayFromImage(
         sitk.Resample(smooth, grid, sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
     )
     return Coarse(values, like.origin_mm)
+
+
+def coarse_grid(image: sitk.Image) -> Coarse:
+    """The coarse grid, without values, that covers an image of any direction."""
+    last = [size - 1.0 for size in image.GetSize()]
+    corners = np.array(
+        [
+            image.TransformContinuousIndexToPhysicalPoint([end * side for end, side in zip(last, sides, strict=True)])
+            for sides in np.ndindex(2, 2, 2)
+        ]
+    )
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    size_xyz = np.floor((high - low) / SPACING_MM + 1e-6).astype(int) + 1
+    return Coarse(np.zeros(size_xyz[::-1], dtype=np.float32), low)
 
 
 def ball(radius_mm: float) -> Mask:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from PSMASegmentLib.measure import LARGEST_LABEL, Box
+from PSMASegmentLib.connected import Box, Voxels, box_of, voxels_by_label
+from PSMASegmentLib.measure import LARGEST_LABEL
 from PSMASegmentLib.regions import Numbers
 
 _NEIGHBORS = np.ones((3, 3, 3), dtype=bool)
@@ -35,55 +36,71 @@ def form_lesions(numbers: Numbers, taken: Numbers, reasons: Mapping[int, str], s
 
     Raises ValueError where more than 65535 lesions are left.
     """
-    parts, boxes = connected_parts(numbers, taken)
-    removed, removed_reasons = taken.copy(), dict(reasons)
+    parts, voxels = _voxels_of_parts(numbers, taken)
+    gone = np.flatnonzero(taken)
+    removed, removed_reasons = np.zeros(taken.shape, np.int32), dict(reasons)
+    removed.reshape(-1)[gone] = taken.reshape(-1)[gone]
     too_small = max(removed_reasons, default=0) + 1
     removed_reasons[too_small] = "smaller than the minimum volume"
-    _join_small(parts, removed, too_small, boxes, smallest_voxels)
-    return Formed(_numbered(parts), removed, removed_reasons)
+    _join_small(parts, removed, too_small, voxels, smallest_voxels)
+    return Formed(_numbered(parts.shape, voxels), removed, removed_reasons)
 
 
 def connected_parts(numbers: Numbers, taken: Numbers) -> tuple[Numbers, dict[int, Box]]:
     """The hot spots without the taken voxels, and their boxes; pieces of one that was torn get new numbers."""
-    parts = np.where(taken > 0, 0, numbers).astype(np.int32)
-    torn = set(np.unique(numbers[(taken > 0) & (numbers > 0)]).tolist())
-    boxes: dict[int, Box] = {}
-    following = int(numbers.max()) + 1
-    for number, box in enumerate(ndimage.find_objects(parts), start=1):
-        if box is None:
+    parts, voxels = _voxels_of_parts(numbers, taken)
+    return parts, {number: box_of(own, parts.shape) for number, own in voxels.items()}
+
+
+def _voxels_of_parts(numbers: Numbers, taken: Numbers) -> tuple[Numbers, dict[int, Voxels]]:
+    """The same with the flat indices of the voxels of each part.
+
+    Arrays are filled where there is something: copies of a large volume would cost more than all the rest.
+    """
+    spots = voxels_by_label(numbers)
+    parts = np.zeros(numbers.shape, np.int32)
+    voxels: dict[int, Voxels] = {}
+    following = max(spots, default=0) + 1
+    for number, spot in spots.items():
+        own = spot[taken.reshape(-1)[spot] == 0]
+        parts.reshape(-1)[own] = number
+        if own.size == spot.size:
+            voxels[number] = own
+        if own.size in (0, spot.size):
             continue
-        boxes[number] = box
-        if number not in torn:
-            continue
+        box = box_of(own, parts.shape)
         pieces, count = ndimage.label(parts[box] == number, _NEIGHBORS)
+        start = [part.start for part in box]
+        place = tuple(axis - low for axis, low in zip(np.unravel_index(own, parts.shape), start, strict=True))
+        piece_of = pieces[place]
+        voxels[number] = own[piece_of == 1]
         for piece in range(2, count + 1):
-            parts[box][pieces == piece] = following
-            boxes[following] = box
+            voxels[following] = own[piece_of == piece]
+            parts.reshape(-1)[voxels[following]] = following
             following += 1
-    return parts, boxes
+    return parts, voxels
 
 
 def _join_small(
-    parts: Numbers, removed: Numbers, too_small: int, boxes: dict[int, Box], smallest_voxels: float
+    parts: Numbers, removed: Numbers, too_small: int, voxels: dict[int, Voxels], smallest_voxels: float
 ) -> None:
     """Join every part that is too small to the part it touches most, smallest first, or remove it."""
-    voxels = np.bincount(parts.ravel(), minlength=max(boxes, default=0) + 1)
-    small = [number for number in boxes if 0 < voxels[number] < smallest_voxels]
-    for number in sorted(small, key=lambda n: (voxels[n], n)):
-        if voxels[number] >= smallest_voxels:
+    small = [(own.size, number) for number, own in voxels.items() if own.size < smallest_voxels]
+    for _, number in sorted(small):
+        own = voxels[number]
+        if own.size >= smallest_voxels:
             continue  # a smaller one joined it meanwhile
-        around = _grown(boxes[number])
-        view = parts[around]
+        view = parts[_grown(box_of(own, parts.shape))]
         inside = view == number
         rim = ndimage.binary_dilation(inside, _NEIGHBORS) & (view > 0) & ~inside
+        del voxels[number]
         if not rim.any():
-            view[inside] = 0
-            removed[around][inside] = too_small
+            parts.reshape(-1)[own] = 0
+            removed.reshape(-1)[own] = too_small
             continue
         neighbor = int(np.bincount(view[rim]).argmax())
-        view[inside] = neighbor
-        voxels[neighbor] += voxels[number]
-        boxes[neighbor] = _union(boxes[neighbor], boxes[number])
+        parts.reshape(-1)[own] = neighbor
+        voxels[neighbor] = np.concatenate([voxels[neighbor], own])
 
 
 def _grown(box: Box) -> Box:
@@ -92,24 +109,15 @@ def _grown(box: Box) -> Box:
     return (z, y, x)
 
 
-def _union(first: Box, second: Box) -> Box:
-    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
-    return (z, y, x)
-
-
-def _numbered(parts: Numbers) -> npt.NDArray[np.uint16]:
-    """Renumber by volume, largest first; equal volumes in the order of their first voxel."""
-    values, first, counts = np.unique(parts, return_index=True, return_counts=True)
-    ranked = sorted(
-        (-int(count), int(at), int(value)) for value, at, count in zip(values, first, counts, strict=True) if value > 0
-    )
+def _numbered(shape: tuple[int, ...], voxels: Mapping[int, Voxels]) -> npt.NDArray[np.uint16]:
+    """Number the parts by volume, largest first; equal volumes in the order of their first voxel."""
+    ranked = sorted(voxels.values(), key=lambda own: (-own.size, int(own.min())))
     if len(ranked) > LARGEST_LABEL:
         raise ValueError(
             f"{len(ranked)} lesions were found; at most {LARGEST_LABEL} can be numbered. "
             "Raise the threshold or the minimum volume."
         )
-    new = np.zeros(int(values.max()) + 1, dtype=np.uint16)
-    for lesion, (_, _, value) in enumerate(ranked, start=1):
-        new[value] = lesion
-    numbered: npt.NDArray[np.uint16] = new[parts]
+    numbered = np.zeros(shape, dtype=np.uint16)
+    for lesion, own in enumerate(ranked, start=1):
+        numbered.reshape(-1)[own] = lesion
     return numbered

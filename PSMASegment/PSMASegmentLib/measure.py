@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from scipy import ndimage
 
+from PSMASegmentLib.connected import Box, box_of, connected_parts_of, voxels_by_label
 from PSMASegmentLib.grids import require_same_grid, require_scalar_3d
 
 # Radius of a sphere of 1 mL (1 cm3), about 6.2 mm.
@@ -20,7 +20,6 @@ LARGEST_LABEL = 65535
 _LOOKUPS_AT_ONCE = 2_000_000
 
 Point = tuple[float, float, float]
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -76,17 +75,18 @@ def components(mask: sitk.Image) -> sitk.Image:
     where there are more than 65535.
     """
     require_scalar_3d(mask, "mask")
-    labeled = sitk.ConnectedComponent(sitk.NotEqual(mask, 0), True)
-    relabel = sitk.RelabelComponentImageFilter()
-    relabel.SetSortByObjectSize(True)
-    ordered = relabel.Execute(labeled)
-    count = relabel.GetNumberOfObjects()
-    if count > LARGEST_LABEL:
+    parts = connected_parts_of(sitk.GetArrayViewFromImage(mask) != 0)
+    if len(parts) > LARGEST_LABEL:
         raise ValueError(
-            f"The mask falls into {count} separate parts; at most {LARGEST_LABEL} can be numbered. "
+            f"The mask falls into {len(parts)} separate parts; at most {LARGEST_LABEL} can be numbered. "
             "It is probably a threshold laid through noise: raise the threshold or set a minimum volume."
         )
-    return sitk.Cast(ordered, sitk.sitkUInt16)
+    numbers = np.zeros(mask.GetSize()[::-1], np.uint16)
+    for number, voxels in enumerate(parts, start=1):
+        numbers.reshape(-1)[voxels] = number
+    ordered = sitk.GetImageFromArray(numbers)
+    ordered.CopyInformation(mask)
+    return ordered
 
 
 def measure_lesions(emission: sitk.Image, labels: sitk.Image) -> list[Measures]:
@@ -103,7 +103,8 @@ def measure_lesions(emission: sitk.Image, labels: sitk.Image) -> list[Measures]:
     Raises ValueError for different grids, labels that are not integers from 0 to 65535, and for values inside a
     lesion that are not finite.
     """
-    return [_measured(emission, lesion) for lesion in lesion_voxels(emission, labels)]
+    sphere = sphere_offsets(emission.GetSpacing(), PEAK_RADIUS_MM)
+    return [_measured(emission, lesion, sphere) for lesion in lesion_voxels(emission, labels)]
 
 
 def measure_lesion(emission: sitk.Image, numbers: npt.NDArray[np.integer], lesion: int, box: Box) -> Measures:
@@ -112,7 +113,8 @@ def measure_lesion(emission: sitk.Image, numbers: npt.NDArray[np.integer], lesio
     ``numbers`` holds the labels (z, y, x) on the grid of the emission image. Raises ValueError for a lesion that is not
     in the box and for values inside it that are not finite.
     """
-    return _measured(emission, _voxels_of(sitk.GetArrayViewFromImage(emission), numbers, lesion, box))
+    sphere = sphere_offsets(emission.GetSpacing(), PEAK_RADIUS_MM)
+    return _measured(emission, _voxels_of(sitk.GetArrayViewFromImage(emission), numbers, lesion, box), sphere)
 
 
 def lesion_voxels(emission: sitk.Image, labels: sitk.Image) -> Iterator[LesionVoxels]:
@@ -120,11 +122,10 @@ def lesion_voxels(emission: sitk.Image, labels: sitk.Image) -> Iterator[LesionVo
     require_scalar_3d(emission, "emission image")
     require_scalar_3d(labels, "label image")
     require_same_grid(emission, labels)
-    numbers = _label_array(labels)
     uptake = sitk.GetArrayViewFromImage(emission)
-    for lesion, box in enumerate(ndimage.find_objects(numbers), start=1):
-        if box is not None:
-            yield _voxels_of(uptake, numbers, lesion, box)
+    for lesion, voxels in _label_voxels(labels).items():
+        indices = np.stack(np.unravel_index(voxels, uptake.shape), axis=1)
+        yield _lesion_voxels(uptake, lesion, box_of(voxels, uptake.shape), indices)
 
 
 def _voxels_of(
@@ -133,6 +134,12 @@ def _voxels_of(
     indices = np.argwhere(numbers[box] == lesion) + [part.start for part in box]
     if not indices.size:
         raise ValueError(f"Lesion {lesion} has no voxels in {box}.")
+    return _lesion_voxels(uptake, lesion, box, indices)
+
+
+def _lesion_voxels(
+    uptake: npt.NDArray[np.floating], lesion: int, box: Box, indices: npt.NDArray[np.int64]
+) -> LesionVoxels:
     values = uptake[tuple(indices.T)].astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(
@@ -142,8 +149,7 @@ def _voxels_of(
     return LesionVoxels(lesion, box, indices, values, uptake)
 
 
-def _measured(emission: sitk.Image, lesion: LesionVoxels) -> Measures:
-    sphere = sphere_offsets(emission.GetSpacing(), PEAK_RADIUS_MM)
+def _measured(emission: sitk.Image, lesion: LesionVoxels, sphere: npt.NDArray[np.int64]) -> Measures:
     mean = float(lesion.values.mean())
     volume_ml = lesion.values.size * voxel_volume_ml(emission)
     return Measures(
@@ -189,17 +195,17 @@ def sphere_offsets(spacing_xyz: tuple[float, ...], radius_mm: float) -> npt.NDAr
     return offsets
 
 
-def _label_array(labels: sitk.Image) -> npt.NDArray[np.int32]:
-    """The labels as int32 z, y, x; ValueError for fractions, negative values and values above 65535."""
+def _label_voxels(labels: sitk.Image) -> dict[int, npt.NDArray[np.int64]]:
+    """``voxels_by_label`` of an image; ValueError for fractions, negative values and values above 65535."""
     if labels.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
         raise ValueError("The label image holds floating point values; cast it to an integer type (uint16) first.")
-    numbers = sitk.GetArrayViewFromImage(labels)
-    if numbers.min() < 0 or numbers.max() > LARGEST_LABEL:
+    found = voxels_by_label(sitk.GetArrayViewFromImage(labels))
+    if found and (min(found) < 0 or max(found) > LARGEST_LABEL):
         raise ValueError(
-            f"The label image holds values from {numbers.min()} to {numbers.max()}; "
+            f"The label image holds values from {min(found)} to {max(found)}; "
             f"lesion numbers go from 1 to {LARGEST_LABEL}."
         )
-    return numbers.astype(np.int32)
+    return found
 
 
 def highest_sphere_mean(

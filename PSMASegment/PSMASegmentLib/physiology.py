@@ -9,7 +9,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from scipy import ndimage
 
-from PSMASegmentLib.coarse import SPACING_MM, Coarse, Vector, ball, coarse_copy
+from PSMASegmentLib.coarse import SPACING_MM, Coarse, Vector, ball, coarse_copy, coarse_grid
 from PSMASegmentLib.constellation import body_middle_x, find_middle_of_kidneys
 from PSMASegmentLib.grids import sampled
 from PSMASegmentLib.large_organs import Organs, find_large_organs
@@ -50,14 +50,16 @@ def find_physiological(
     spots: list[HotSpot],
     splitting: Splitting,
     margin_mm: float,
+    organs_from: float | None = None,
 ) -> Physiology:
     """Find the voxels of the hot spots that are physiological uptake, and why.
 
     ``emission`` is the part of the study's image that holds all hot spots; ``numbers`` and ``spots`` are on its grid.
     With an organ map, its organs are taken as they are; organs that its table of names does not tell about, and all
     of them without a map, are looked for by rules (``large_organs``, ``small_organs``). With a CT, uptake that peaks
-    in dense bone is never removed, and the bladder must hold water. Raises ValueError for an organ map that cannot be
-    this study's.
+    in dense bone is never removed, and the bladder must hold water. Organs are looked for from ``organs_from`` (SUVbw)
+    on, by default the threshold of the hot spots: one that follows an organ's uptake is too high for that. Raises
+    ValueError for an organ map that cannot be this study's.
     """
     known: frozenset[str] = frozenset()
     voxels = OrganVoxels(np.zeros_like(numbers), np.zeros_like(numbers), {}, {})
@@ -69,12 +71,13 @@ def find_physiological(
     hounsfield = coarse_copy(images.ct, coarse, _AIR_HU) if images.ct is not None else None
     of_map = _kidneys_of_map(images)
     middle = find_middle_of_kidneys(coarse, body_middle_x(images.emission)) if of_map is None else of_map
-    organs = find_large_organs(coarse, hounsfield, middle, of_map is not None, known, splitting.threshold)
+    lowest = splitting.threshold if organs_from is None else organs_from
+    organs = find_large_organs(coarse, hounsfield, middle, of_map is not None, known, lowest)
     if organs is not None:
         voxels = _add(voxels, organs, coarse, emission)
     bone = np.zeros(numbers.shape, dtype=bool)
     if hounsfield is not None:
-        compact, bone = _bone(hounsfield, emission)
+        compact, bone = find_bone(hounsfield, emission)
         voxels = replace(voxels, exact=np.where(compact, 0, voxels.exact))
     voxels = grow(voxels, emission, margin_mm)
     voxels = replace(voxels, grown=np.where(bone & (voxels.exact == 0), 0, voxels.grown))
@@ -117,7 +120,12 @@ def _center(image: sitk.Image, mask: npt.NDArray[np.bool_]) -> Vector:
     return np.asarray(image.TransformContinuousIndexToPhysicalPoint([float(v) for v in index]))
 
 
-def _bone(hounsfield: Coarse, emission: sitk.Image) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def hounsfield_of(images: Images) -> Coarse | None:
+    """The CT (HU) on the coarse grid of the whole emission image; None without one."""
+    return None if images.ct is None else coarse_copy(images.ct, coarse_grid(images.emission), _AIR_HU)
+
+
+def find_bone(hounsfield: Coarse, emission: sitk.Image) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """The skeleton on the emission grid: its dense part, and the same with marrow and small gaps filled in.
 
     The skeleton is the largest connected dense region, so that contrast medium in bowel and bladder is none.

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from scipy import ndimage
 
-from PSMASegmentLib.measure import Box, Point, components, physical_point, voxel_volume_ml
+from PSMASegmentLib.connected import Box, box_of, connected_parts_of
+from PSMASegmentLib.measure import Point, physical_point, voxel_volume_ml
 
 Numbers = npt.NDArray[np.int32]
 Values = npt.NDArray[np.float32]
@@ -62,24 +63,33 @@ def crop_to(image: sitk.Image, threshold: float, margin_voxels: int) -> sitk.Ima
     return sitk.RegionOfInterest(image, [b - a for a, b in zip(start, stop, strict=True)], start)
 
 
-def find_hot_spots(emission: sitk.Image, splitting: Splitting, smallest_ml: float) -> tuple[Numbers, list[HotSpot]]:
+def find_hot_spots(
+    emission: sitk.Image,
+    splitting: Splitting,
+    smallest_ml: float,
+    candidates: npt.NDArray[np.bool_] | None = None,
+) -> tuple[Numbers, list[HotSpot]]:
     """Threshold the emission, take 26-connected components, and split each where it has several maxima.
 
     Two maxima are two hot spots when the smoothed uptake between them falls below the cooler one by more than
     ``splitting.depth`` of it. The split is a watershed on the logarithm of the smoothed uptake, where that relative
     depth is a constant height, done in the box of each component. Components under twice ``smallest_ml`` stay whole.
+    ``candidates`` (z, y, x), where given, are the voxels to split, in place of those that reach the threshold.
 
     Returns the hot spot numbers (int32, z, y, x, on the grid of ``emission``, 0 elsewhere) and the list of hot spots,
     ascending. The numbers have no meaning beyond this call.
     """
-    connected = sitk.GetArrayFromImage(components(emission >= splitting.threshold)).astype(np.int32)
     uptake = sitk.GetArrayViewFromImage(emission)
     sigma = splitting.sigma_voxels(emission)
     unit_ml = voxel_volume_ml(emission)
-    numbers = np.zeros_like(connected)
+    numbers = np.zeros(uptake.shape, np.int32)
     spots: list[HotSpot] = []
-    for component, box in enumerate(ndimage.find_objects(connected), start=1):
-        mask = connected[box] == component
+    parts = connected_parts_of(uptake >= splitting.threshold if candidates is None else candidates)
+    for component, voxels in enumerate(parts, start=1):
+        box = box_of(voxels, uptake.shape)
+        mask = np.zeros([part.stop - part.start for part in box], dtype=bool)
+        place = np.unravel_index(voxels, uptake.shape)
+        mask[tuple(axis - part.start for axis, part in zip(place, box, strict=True))] = True
         if splitting.depth == 0 or mask.sum() * unit_ml < 2 * smallest_ml:
             basins = mask.astype(np.int32)
         else:
@@ -88,9 +98,9 @@ def find_hot_spots(emission: sitk.Image, splitting: Splitting, smallest_ml: floa
             if part is None:
                 continue
             inside = basins[part] == basin
-            place = _shift(part, box)
-            numbers[place][inside] = len(spots) + 1
-            spots.append(describe(emission, len(spots) + 1, component, place, inside))
+            spot = _shift(part, box)
+            numbers[spot][inside] = len(spots) + 1
+            spots.append(describe(emission, len(spots) + 1, component, spot, inside))
     return numbers, spots
 
 
@@ -114,6 +124,9 @@ def log_height(smooth: Values, mask: npt.NDArray[np.bool_], threshold: float) ->
 
 def watershed(smooth: Values, mask: npt.NDArray[np.bool_], threshold: float, depth: float) -> Numbers:
     """Basins of the maxima inside the mask whose relative depth (0 to 1) exceeds ``depth``; 0 outside."""
+    inside = np.where(mask, smooth, -np.inf)
+    if np.count_nonzero((inside == ndimage.maximum_filter(inside, 3)) & mask) == 1:
+        return mask.astype(np.int32)  # most lesions: one maximum is one basin, without the cost of finding it
     flooded = sitk.MorphologicalWatershed(
         sitk.GetImageFromArray(log_height(smooth, mask, threshold)),
         level=-math.log(1.0 - depth),

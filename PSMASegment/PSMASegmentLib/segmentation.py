@@ -27,11 +27,17 @@ class Images:
 
 @dataclass(frozen=True)
 class Finding:
-    """Why one lesion of the label image is there. ``origin`` is the method's name."""
+    """Why one lesion of the label image is there. ``origin`` is the method's name.
+
+    ``probability`` (0 to 1) is what a network says of it, None from a method without one. With ``low_evidence`` the
+    reason says what speaks against it: a candidate that a reader has to decide on.
+    """
 
     lesion: int
     origin: str
     reason: str
+    probability: float | None = None
+    low_evidence: bool = False
 
 
 @dataclass(frozen=True)

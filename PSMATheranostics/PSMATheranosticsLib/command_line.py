@@ -25,6 +25,7 @@ from . import (
     commands_clinical,
     commands_evaluate,
     commands_job,
+    commands_models,
     commands_references,
     commands_review,
     commands_tracking,
@@ -223,6 +224,8 @@ def _add_case_commands(add: Add) -> None:
 
 
 def _add_model_commands(add: Add) -> None:
+    about = "List, show, verify, remove, import or trust models. Nothing is downloaded."
+    commands_models.add_models_arguments(add("models", commands_models.models, about))
     train = add("train", commands_train.train, "Train a network by a configuration, and make a model package of it.")
     commands_train.add_train_arguments(train)
     evaluate = add("evaluate", commands_evaluate.evaluate, "Measure how well lesions are found with simulated clicks.")
@@ -256,18 +259,44 @@ def _add_input_options(sub: argparse.ArgumentParser) -> None:
         "--organ-map",
         action="append",
         default=[],
-        metavar="DATE=FILE",
-        help="organ label image of the study of that day",
+        metavar="DATE=FILE[@TABLE]",
+        help="organ label image of the study of that day; several of one day are laid together",
     )
-    sub.add_argument("--organ-names", type=Path, metavar="CSV", help="table value,organ of the organ maps")
+    sub.add_argument(
+        "--organ-names",
+        type=Path,
+        metavar="TABLE",
+        help="CSV file value,organ of the organ maps, or the name of a table that comes along: total, total_v1 or "
+        "head_glands_cavities (of TotalSegmentator), which may also stand after the @ of one map",
+    )
+    sub.add_argument(
+        "--organs",
+        choices=(commands_job.TOTALSEGMENTATOR,),
+        help="let TotalSegmentator, where you have installed it, make organ maps of the CT of PET studies without one",
+    )
 
 
 def _add_segmentation_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--method", default="rules", help="segmentation method (default: %(default)s)")
-    sub.add_argument("--rule-set", help="rule set of the method 'rules' (default: suv3)")
+    sub.add_argument(
+        "--rule-set", help="rule set of the method 'rules': suv3 (default), suv3-all, percent, liver, spleen or qpsma"
+    )
     sub.add_argument("--threshold", type=float, metavar="SUV", help="SUVbw threshold in place of the rule set's")
     sub.add_argument(
         "--minimum-volume", type=float, metavar="ML", help="smallest lesion in mL in place of the rule set's"
+    )
+    sub.add_argument("--percent", type=float, metavar="P", help="of the SUVmax, with the rule set 'percent' (41)")
+    sub.add_argument(
+        "--reference",
+        choices=("by tracer", "liver", "spleen"),
+        help="organ that the rule sets 'liver', 'spleen' and 'qpsma' measure",
+    )
+    sub.add_argument(
+        "--reference-suv",
+        type=float,
+        nargs="+",
+        metavar=("MEAN", "SD"),
+        help="SUVmean and SD of that organ, measured by you",
     )
 
 

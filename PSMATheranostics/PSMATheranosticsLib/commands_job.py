@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .study import Study
 
 RESEARCH_ONLY = "Research software, not a medical device."
+TOTALSEGMENTATOR = "totalsegmentator"
+
+OrganFile = tuple[Path, Path | None]  # label image, and its table of names where one was given
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -62,26 +65,43 @@ def _import_case(options: argparse.Namespace, console: Console) -> int:
 
 def _read(options: argparse.Namespace, progress: Callable[[float, str], None]) -> list[Study]:
     from .entered_values import parse_entered
+    from .organ_files import make_organ_map
+    from .progress import part
     from .read_input import ReadOptions, attach_organ_map, read_studies
 
-    organ_maps = dict(_organ_map(text) for text in options.organ_map)
+    organ_maps: dict[str, list[OrganFile]] = {}
+    for text in options.organ_map:
+        day, file = _organ_map(text, options.organ_names)
+        organ_maps.setdefault(day, []).append(file)
     entered = parse_entered(options.enter)
-    studies = read_studies(options.inputs, ReadOptions(patient_id=options.patient, entered=entered), progress)
+    make = options.organs == TOTALSEGMENTATOR
+    reading = part(progress, 0.0, 0.2 if make else 1.0)
+    studies = read_studies(options.inputs, ReadOptions(patient_id=options.patient, entered=entered), reading)
     for study in studies:
-        labels = organ_maps.pop(study.acquired.date().isoformat(), None)
-        if labels is not None:
-            attach_organ_map(study, labels, options.organ_names)
+        given = organ_maps.pop(study.acquired.date().isoformat(), [])
+        for number, (labels, names) in enumerate(given):
+            attach_organ_map(study, labels, names, add=number > 0)
     if organ_maps:
         dates = ", ".join(study.acquired.date().isoformat() for study in studies)
         raise InputError(f"No study of {', '.join(organ_maps)} to put an organ map on. Studies there are: {dates}.")
+    without = [study for study in studies if make and study.modality == "PET" and study.organs is None]
+    for index, study in enumerate(without):
+        step = part(progress, 0.2 + 0.8 * index / len(without), 0.2 + 0.8 * (index + 1) / len(without))
+        make_organ_map(study, step)
     return studies
 
 
-def _organ_map(text: str) -> tuple[str, Path]:
+def _organ_map(text: str, names: Path | None) -> tuple[str, OrganFile]:
+    """Day, file and table of names of one ``--organ-map``; ``names`` are those of all that do not name a table."""
+    from PSMASegmentLib.organ_sources import TABLES
+
     day, separator, file = text.partition("=")
     if not separator:
         raise InputError(f"'{text}' is not an organ map: write --organ-map YYYY-MM-DD=FILE.")
-    return day, Path(file)
+    path, at, table = file.rpartition("@")
+    if at and table in TABLES:
+        return day, (Path(path), Path(table))
+    return day, (Path(file), names)
 
 
 def segment(options: argparse.Namespace, console: Console) -> int:
@@ -197,6 +217,11 @@ def show_results(results: Results, options: argparse.Namespace, console: Console
 
 def _segmentation_settings(options: argparse.Namespace) -> dict[str, Any]:
     chosen = {"rule_set": options.rule_set, "threshold": options.threshold, "minimum_volume_ml": options.minimum_volume}
+    chosen |= {"percent": options.percent, "reference": options.reference}
+    if options.reference_suv is not None:
+        if len(options.reference_suv) > 2:
+            raise InputError("--reference-suv takes the SUVmean of the reference organ and, after it, its SD.")
+        chosen |= dict(zip(("reference_mean", "reference_sd"), options.reference_suv, strict=False))
     return {key: value for key, value in chosen.items() if value is not None}
 
 

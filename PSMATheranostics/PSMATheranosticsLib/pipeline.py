@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,12 @@ def import_studies(case: CaseStore, studies: Sequence[Study], progress: Progress
     return ids
 
 
+@cache
+def _engine() -> SegmentationEngine:
+    """One for the process, because it keeps the model that was used last."""
+    return SegmentationEngine()
+
+
 def segment_study(
     case: CaseStore,
     study_id: int,
@@ -106,7 +113,7 @@ def segment_study(
         return False
     images = images_of(case, study)
     with naming(study.label):
-        found = SegmentationEngine().segment(images, method, settings, part(progress, 0.0, 0.8))
+        found = _engine().segment(images, method, settings, part(progress, 0.0, 0.8))
     step = part(progress, 0.8, 1.0)
     step(0.0, "Measuring lesions")
     measured = measure_lesions(images.emission, found.labels)

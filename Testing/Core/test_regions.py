@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PSMASegmentLib.lesions import form_lesions
-from PSMASegmentLib.regions import Splitting, crop_to, find_hot_spots
+from PSMASegmentLib.regions import Splitting, crop_to, find_hot_spots, log_height, watershed
 from scipy import ndimage
 
 SUV3 = Splitting(threshold=3.0, depth=0.35, smoothing_mm=5.0)
@@ -139,3 +139,32 @@ def test_every_voxel_is_kept_or_removed_and_every_lesion_is_connected_and_large_
     assert (np.diff(sizes) <= 0).all()
     for lesion in range(1, len(sizes) + 1):
         assert ndimage.label(formed.lesions == lesion, np.ones((3, 3, 3)))[1] == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_region_with_one_maximum_is_the_basin_that_the_watershed_makes_of_it(seed):
+    rng = np.random.default_rng(seed)
+    z, y, x = np.ogrid[:14, :15, :16]
+    middle, width = rng.uniform(5, 9, 3), rng.uniform(2, 5, 3)
+    squares = sum(((axis - m) / w) ** 2 for axis, m, w in zip((z, y, x), middle, width, strict=True))
+    smooth = (12.0 * np.exp(-0.5 * squares)).astype(np.float32)
+    mask = smooth >= 3.0
+    flooded = sitk.MorphologicalWatershed(
+        sitk.GetImageFromArray(log_height(smooth, mask, 3.0)),
+        level=-np.log(1.0 - 0.35),
+        markWatershedLine=False,
+        fullyConnected=True,
+    )
+    basins = np.where(mask, sitk.GetArrayFromImage(flooded), 0)
+    np.testing.assert_array_equal(watershed(smooth, mask, 3.0, 0.35), basins)
+
+
+def test_candidates_are_split_in_place_of_what_reaches_the_threshold():
+    uptake = bumps((30, 40, 40, 12.0), (30, 40, 80, 8.0))
+    emission = image(uptake)
+    left = np.zeros(uptake.shape, dtype=bool)
+    left[:, :, :16] = True
+    candidates = left & (uptake >= 1.0)
+    numbers, spots = find_hot_spots(emission, SUV3, 0.2, candidates)
+    assert len(spots) == 1
+    np.testing.assert_array_equal(numbers > 0, candidates)

@@ -1,13 +1,13 @@
 """Model packages: folders of a network, what it expects and what is known of it, verified before anything is loaded.
 
 A package is a folder with ``model.ts`` (TorchScript), ``model.json`` (what it expects, how it was made, its SHA-256)
-and ``card.md`` (for people). TorchScript is a program: a package that does not come with this software is only run
-after ``trust_package`` was called for exactly this network.
+and ``card.md`` (for people). There are two kinds: "click" networks refine a lesion around a click, "segmentation"
+networks look at whole studies and are described as in ``inference.sidecar``. TorchScript is a program: a package that
+does not come with this software is only run after it was trusted, for exactly this network.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -17,36 +17,39 @@ from pathlib import Path
 from typing import Any
 
 import PSMASegmentLib
+from PSMASegmentLib.inference.sidecar import Sidecar, parse_sidecar
+from PSMASegmentLib.networks.trust import Confirm, TrustList, file_sha256
 
 Flips = tuple[tuple[int, ...], ...]
 
 SCHEMA = 1
 NETWORK_FILE, DESCRIPTION_FILE, CARD_FILE = "model.ts", "model.json", "card.md"
-_KINDS = ("click",)
-_FIELDS: dict[str, type | tuple[type, ...]] = {
+CLICK, SEGMENTATION = "click", "segmentation"
+_Types = dict[str, type | tuple[type, ...]]
+_FIELDS: _Types = {
     "schema": int,
     "name": str,
     "title": str,
     "kind": str,
     "sha256": str,
+    "training": dict,
+    "metrics": dict,
+}
+_CLICK_FIELDS: _Types = {
     "channels": list,
     "voxels": int,
     "spacing_mm": (int, float),
     "level": (int, float),
     "flips": list,
     "modalities": list,
-    "training": dict,
-    "metrics": dict,
 }
 
 
 @dataclass(frozen=True, eq=False)
-class ModelPackage:
+class Package:
     """A package whose files agree with their description.
 
-    ``channels`` are the inputs by name, on cubes of ``voxels`` a side and ``spacing_mm``; a voxel belongs to the lesion
-    from the probability ``level`` on. The question is asked once for each of ``flips``, mirrored along these axes (0 to
-    2 for z, y, x), and the answers are averaged. ``training`` and ``metrics`` say how it was made and what it reached.
+    ``training`` and ``metrics`` say how it was made and what it reached.
     """
 
     folder: Path
@@ -54,12 +57,6 @@ class ModelPackage:
     title: str
     kind: str
     sha256: str
-    channels: tuple[str, ...]
-    voxels: int
-    spacing_mm: float
-    level: float
-    flips: Flips
-    modalities: tuple[str, ...]
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
 
@@ -72,6 +69,30 @@ class ModelPackage:
     def card(self) -> str:
         """The model card (Markdown)."""
         return (self.folder / CARD_FILE).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPackage(Package):
+    """A package of kind "click".
+
+    ``channels`` are the inputs by name, on cubes of ``voxels`` a side and ``spacing_mm``; a voxel belongs to the lesion
+    from the probability ``level`` on. The question is asked once for each of ``flips``, mirrored along these axes (0 to
+    2 for z, y, x), and the answers are averaged.
+    """
+
+    channels: tuple[str, ...]
+    voxels: int
+    spacing_mm: float
+    level: float
+    flips: Flips
+    modalities: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationPackage(Package):
+    """A package of kind "segmentation"; ``sidecar`` is what its network expects and answers."""
+
+    sidecar: Sidecar
 
 
 def shipped_folder() -> Path:
@@ -96,16 +117,22 @@ def model_folders() -> list[Path]:
     return [shipped_folder(), *more, user_folder()]
 
 
-def installed_packages(kind: str = "click", folders: Sequence[Path] | None = None) -> list[ModelPackage]:
-    """Packages of a kind, folder after folder and by name; of two with one name the first. Damaged ones are left out.
+def installed_packages(kind: str = CLICK, folders: Sequence[Path] | None = None) -> list[ModelPackage]:
+    """Packages for clicks, folder after folder and by name; of two with one name the first. Damaged ones are left out.
 
     ``damaged_packages`` says which those are and why.
     """
-    found: dict[str, ModelPackage] = {}
-    for package in _search(folders)[0]:
-        if package.kind == kind:
-            found.setdefault(package.name, package)
-    return list(found.values())
+    return [package for package in _first_of_name(folders, kind) if isinstance(package, ModelPackage)]
+
+
+def segmentation_packages(folders: Sequence[Path] | None = None) -> list[SegmentationPackage]:
+    """Packages for whole studies, in the same order and without damaged ones."""
+    return [package for package in _first_of_name(folders, SEGMENTATION) if isinstance(package, SegmentationPackage)]
+
+
+def all_packages(folders: Sequence[Path] | None = None) -> list[Package]:
+    """Packages of every kind, also those behind another of their name, without damaged ones."""
+    return _search(folders)[0]
 
 
 def damaged_packages(folders: Sequence[Path] | None = None) -> list[str]:
@@ -113,34 +140,49 @@ def damaged_packages(folders: Sequence[Path] | None = None) -> list[str]:
     return _search(folders)[1]
 
 
-def _search(folders: Sequence[Path] | None) -> tuple[list[ModelPackage], list[str]]:
+def _first_of_name(folders: Sequence[Path] | None, kind: str) -> list[Package]:
+    found: dict[str, Package] = {}
+    for package in all_packages(folders):
+        if package.kind == kind:
+            found.setdefault(package.name, package)
+    return list(found.values())
+
+
+def _search(folders: Sequence[Path] | None) -> tuple[list[Package], list[str]]:
     packages, problems = [], []
     for folder in model_folders() if folders is None else folders:
         for description in sorted(folder.glob(f"*/{DESCRIPTION_FILE}")):
             try:
-                packages.append(read_package(description.parent))
+                packages.append(read_any_package(description.parent))
             except ValueError as error:
                 problems.append(str(error))
     return packages, problems
 
 
 def read_package(folder: Path) -> ModelPackage:
-    """Read a package and verify its files. Raises ValueError that says what is wrong; nothing of it is run."""
+    """Read a package for clicks and verify it. Raises ValueError that says what is wrong; nothing of it is run."""
+    package = read_any_package(folder)
+    if not isinstance(package, ModelPackage):
+        raise ValueError(f'The model package {folder} is of kind "{package.kind}"; one for clicks is needed here.')
+    return package
+
+
+def read_any_package(folder: Path) -> Package:
+    """Read a package of either kind and verify it. Raises ValueError that says what is wrong; nothing of it is run."""
     values = _description(folder)
-    for name, kind in _FIELDS.items():
-        if not isinstance(values.get(name), kind) or isinstance(values.get(name), bool):
-            raise ValueError(
-                f'The model package {folder} is damaged: "{name}" in {DESCRIPTION_FILE} is missing or wrong.'
-            )
+    _require_fields(values, _FIELDS, folder)
     if values["schema"] != SCHEMA:
         raise ValueError(
             f"The model package {folder} has schema {values['schema']}; this version reads {SCHEMA}. Update the "
             "software, or install a package made for it."
         )
-    if values["kind"] not in _KINDS:
-        raise ValueError(f'The model package {folder} is of kind "{values["kind"]}"; known: {", ".join(_KINDS)}.')
+    kind = values["kind"]
+    if kind not in (CLICK, SEGMENTATION):
+        raise ValueError(f'The model package {folder} is of kind "{kind}"; known: {CLICK}, {SEGMENTATION}.')
+    if kind == CLICK:
+        _require_fields(values, _CLICK_FIELDS, folder)
     try:
-        found = hashlib.sha256((folder / NETWORK_FILE).read_bytes()).hexdigest()
+        found = file_sha256(folder / NETWORK_FILE)
         (folder / CARD_FILE).read_bytes()
     except OSError as error:
         raise ValueError(f"The model package {folder} is not complete: {error}. Install it again.") from error
@@ -149,21 +191,29 @@ def read_package(folder: Path) -> ModelPackage:
             f"{folder / NETWORK_FILE} is not the network that {DESCRIPTION_FILE} describes (SHA-256 differs). Install "
             "the package again; do not use this one."
         )
+    common: dict[str, Any] = {
+        "folder": folder,
+        **{name: values[name] for name in ("name", "title", "kind", "sha256", "training", "metrics")},
+    }
+    if kind == SEGMENTATION:
+        return SegmentationPackage(**common, sidecar=parse_sidecar(values, folder / DESCRIPTION_FILE))
     return ModelPackage(
-        folder=folder,
-        name=values["name"],
-        title=values["title"],
-        kind=values["kind"],
-        sha256=values["sha256"],
+        **common,
         channels=tuple(str(name) for name in values["channels"]),
         voxels=values["voxels"],
         spacing_mm=float(values["spacing_mm"]),
         level=float(values["level"]),
         flips=_flips(values["flips"], folder),
         modalities=tuple(str(name) for name in values["modalities"]),
-        training=values["training"],
-        metrics=values["metrics"],
     )
+
+
+def _require_fields(values: Mapping[str, Any], fields: _Types, folder: Path) -> None:
+    for name, kind in fields.items():
+        if not isinstance(values.get(name), kind) or isinstance(values.get(name), bool):
+            raise ValueError(
+                f'The model package {folder} is damaged: "{name}" in {DESCRIPTION_FILE} is missing or wrong.'
+            )
 
 
 def _flips(values: list[Any], folder: Path) -> Flips:
@@ -186,48 +236,36 @@ def _description(folder: Path) -> dict[str, Any]:
     return values
 
 
-def is_trusted(package: ModelPackage) -> bool:
+def trusted_programs() -> TrustList:
+    """The list of programs, packages and others, that this user allowed to run."""
+    return TrustList(user_folder() / "trusted.json")
+
+
+def is_trusted(package: Package) -> bool:
     """Whether its network may be run: it is shipped, or a user said so for exactly this network."""
-    return package.folder.resolve().parent == shipped_folder() or package.sha256 in _trusted()
+    return is_shipped(package.folder) or package.sha256 in trusted_programs().hashes()
 
 
-def trust_package(folder: Path) -> ModelPackage:
+def is_shipped(folder: Path) -> bool:
+    """Whether a folder came with this software."""
+    return folder.resolve().parent == shipped_folder()
+
+
+def trust_package(folder: Path) -> Package:
     """Remember that the network in a folder may be run; another one in its place will be asked for again.
 
-    Raises ValueError as ``read_package`` does and OSError where the list of trusted networks cannot be written.
+    Raises ValueError as ``read_any_package`` does and OSError where the list of trusted networks cannot be written.
     """
-    package = read_package(folder)
-    hashes = sorted({*_trusted(), package.sha256})
-    path = _trust_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text(json.dumps({"sha256": hashes}, indent=2), encoding="utf-8")
-    unfinished.replace(path)
+    package = read_any_package(folder)
+    trusted_programs().add(package.sha256)
     return package
 
 
-def require_trust(package: ModelPackage) -> None:
-    """Raise ValueError that says how to trust a package, unless it is trusted."""
-    if not is_trusted(package):
-        raise ValueError(
-            f"The model package {package.folder} did not come with this software, and a network is a program that "
-            "could do harm. If you know where it is from, allow it: in Python, "
-            f"PSMASegmentLib.networks.package.trust_package('{package.folder}'), or put its "
-            f"SHA-256 ({package.sha256}) on the list {_trust_file()}."
-        )
-
-
-def _trust_file() -> Path:
-    return user_folder() / "trusted.json"
-
-
-def _trusted() -> set[str]:
-    path = _trust_file()
-    if not path.exists():
-        return set()
+def require_trust(package: Package, confirm: Confirm | None = None) -> None:
+    """Raise ValueError that says how to trust a package, unless it is trusted or ``confirm`` says yes this time."""
+    if is_shipped(package.folder):
+        return
     try:
-        return {str(entry) for entry in json.loads(path.read_text(encoding="utf-8"))["sha256"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"The list of trusted models {path} cannot be read ({error}). Delete it and allow your packages again."
-        ) from error
+        trusted_programs().require(package.sha256, package.folder, confirm)
+    except ValueError as error:
+        raise ValueError(f"{error} In Python: PSMASegmentLib.networks.package.trust_package(folder).") from error

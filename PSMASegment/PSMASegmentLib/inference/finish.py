@@ -1,0 +1,185 @@
+"""From what a network marked to lesions: the same steps for every network, so that their results can be compared.
+
+Marked regions grow a little into uptake above the threshold, never into physiological uptake, keep what reaches the
+threshold, and are split where the uptake falls off between two maxima. Nothing that a network marked vanishes: what
+speaks little for a lesion stays as a lesion whose finding says so, for a reader to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+import SimpleITK as sitk
+from scipy import ndimage
+
+from PSMASegmentLib.connected import Box, Voxels, box_of, connected_parts_of, voxels_by_label
+from PSMASegmentLib.grids import require_same_grid
+from PSMASegmentLib.inference.finish_findings import describe_lesions, removed_uptake
+from PSMASegmentLib.inference.finish_organs import BY_NETWORK, PhysiologicalVoxels, physiological_voxels
+from PSMASegmentLib.inference.finish_settings import FinishSettings
+from PSMASegmentLib.inference.network import RawResult
+from PSMASegmentLib.lesions import form_lesions
+from PSMASegmentLib.measure import LARGEST_LABEL, voxel_volume_ml
+from PSMASegmentLib.organ_sources import source_of
+from PSMASegmentLib.regions import Splitting, smoothed, watershed
+from PSMASegmentLib.segmentation import Images, Segmentation
+
+Mask = npt.NDArray[np.bool_]
+Progress = Callable[[float, str], None]
+
+# Goes up whenever the same network result may give other lesions.
+VERSION = "1"
+
+_NEIGHBORS = np.ones((3, 3, 3), dtype=bool)
+
+
+def finish(
+    images: Images, raw: RawResult, settings: FinishSettings | None = None, progress: Progress | None = None
+) -> Segmentation:
+    """Lesions of a study from what a network says of it; ``raw.provenance["method"]`` is the origin of each.
+
+    Raises ValueError for an emission image that is not in SUVbw and for results that are not on its grid.
+    """
+    settings = settings or FinishSettings()
+    tell = progress or _silent
+    if images.units != "SUVbw":
+        raise ValueError(
+            f'Lesions of a network are finished at a threshold in "SUVbw"; this emission image is in "{images.units}". '
+            "Convert it with the patient's weight and the injected activity first."
+        )
+    for result in (raw.lesion, raw.probability, raw.physiology):
+        if result is not None:
+            require_same_grid(images.emission, result)
+    tell(0.0, "Looking for physiological uptake")
+    organs = physiological_voxels(images, raw, settings)
+    tell(0.5, "Finishing what the network marked")
+    marked: Mask = sitk.GetArrayViewFromImage(raw.lesion) > 0
+    kept = _kept(images.emission, marked, organs.values, settings)
+    tell(0.7, "Splitting it into lesions")
+    lesions = _split(images.emission, kept, settings)
+    tell(0.9, "Weighing the evidence")
+    findings = describe_lesions(images.emission, lesions, marked, raw, organs, settings)
+    removed = removed_uptake(images.emission, kept, marked, organs, settings.threshold)
+    numbers = np.zeros(kept.shape, np.uint16)
+    for number, voxels in enumerate(lesions, start=1):
+        numbers.reshape(-1)[voxels] = number
+        organs.values.reshape(-1)[voxels] = 0
+    labels, physiology = _image(numbers, images.emission), _image(organs.values, images.emission)
+    tell(1.0, f"{len(findings)} lesions")
+    provenance = _provenance(images, raw, settings, organs)
+    return Segmentation(labels, findings, removed, provenance, physiology, organs.names)
+
+
+def _kept(emission: sitk.Image, marked: Mask, blocked: npt.NDArray[np.uint8], settings: FinishSettings) -> Mask:
+    """The voxels that belong to lesions.
+
+    A marked region takes what reaches the threshold within ``expand_mm``, is connected to it and is not blocked; then
+    what does not reach the threshold falls away. A region where nothing does stays as it was marked.
+    """
+    uptake = sitk.GetArrayViewFromImage(emission)
+    spacing = emission.GetSpacing()[::-1]
+    reach = np.ceil(settings.expand_mm / np.asarray(spacing)).astype(int) + 1
+    kept = np.zeros(marked.shape, bool)
+    for voxels in connected_parts_of(marked):
+        tight = box_of(voxels, marked.shape)
+        box = _grown(tight, reach, marked.shape)
+        inside = _mask_of(voxels, marked.shape, box)
+        above = uptake[box] >= settings.threshold
+        distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
+        near = above & (blocked[box] == 0) & (distance <= settings.expand_mm)
+        connected = ndimage.binary_propagation(inside, _NEIGHBORS, mask=inside | near)
+        reached = connected & above
+        kept[box] |= reached if reached.any() else inside
+    return kept
+
+
+def _split(emission: sitk.Image, kept: Mask, settings: FinishSettings) -> list[Voxels]:
+    """Flat indices of the voxels of each lesion, one for each maximum, largest first.
+
+    Small parts join a neighbor, or stay where they have none. Equally large ones come in the order z, y, x. Each
+    connected region is worked on alone: arrays of the whole volume would cost more than all the rest.
+    """
+    uptake = sitk.GetArrayViewFromImage(emission)
+    sigma = Splitting(settings.threshold, settings.split_depth, settings.smoothing_mm).sigma_voxels(emission)
+    # A hair below the limit, so that a part of exactly the minimum volume is not lost to rounding.
+    smallest = settings.minimum_volume_ml / voxel_volume_ml(emission) - 1e-6
+    found: list[Voxels] = []
+    for region in connected_parts_of(kept):
+        if region.size < 2 * smallest or settings.split_depth == 0:
+            found.append(region)
+            continue
+        box = box_of(region, kept.shape)
+        inside = _mask_of(region, kept.shape, box)
+        basins = watershed(smoothed(uptake, box, sigma), inside, settings.threshold, settings.split_depth)
+        if (basins[inside] == basins[inside][0]).all():
+            found.append(region)
+            continue
+        formed = form_lesions(basins, np.zeros_like(basins), {}, smallest)
+        found += [_flat(own, box, kept.shape) for own in voxels_by_label(formed.lesions).values()]
+    if len(found) > LARGEST_LABEL:
+        raise ValueError(
+            f"The network marked {len(found)} separate regions; at most {LARGEST_LABEL} can be numbered. It was "
+            "probably not made for such images."
+        )
+    return sorted(found, key=lambda own: (-own.size, int(own[0])))
+
+
+def _grown(box: Box, margin: npt.NDArray[np.int64], shape: tuple[int, ...]) -> Box:
+    """The box with a margin (z, y, x) around it, within an array of a shape."""
+    z, y, x = (
+        slice(max(part.start - int(more), 0), min(part.stop + int(more), size))
+        for part, more, size in zip(box, margin, shape, strict=True)
+    )
+    return (z, y, x)
+
+
+def _mask_of(voxels: Voxels, shape: tuple[int, ...], box: Box) -> Mask:
+    """True in a box at the voxels given by their flat indices into an array of a shape."""
+    z, y, x = (axis - part.start for axis, part in zip(np.unravel_index(voxels, shape), box, strict=True))
+    inside = np.zeros([part.stop - part.start for part in box], dtype=bool)
+    inside[z, y, x] = True
+    return inside
+
+
+def _flat(voxels: Voxels, box: Box, shape: tuple[int, ...]) -> Voxels:
+    """Flat indices into a box as flat indices into an array of a shape."""
+    inner = np.unravel_index(voxels, [part.stop - part.start for part in box])
+    place = tuple(axis + part.start for axis, part in zip(inner, box, strict=True))
+    flat: Voxels = np.ravel_multi_index(place, shape)
+    return flat
+
+
+def _image(values: npt.NDArray[np.unsignedinteger], grid: sitk.Image) -> sitk.Image:
+    image = sitk.GetImageFromArray(values)
+    image.CopyInformation(grid)
+    return image
+
+
+def _provenance(
+    images: Images, raw: RawResult, settings: FinishSettings, organs: PhysiologicalVoxels
+) -> dict[str, Any]:
+    """What the network's method says of itself, and how its result was finished."""
+    return {
+        **raw.provenance,
+        "units": images.units,
+        "tracer": images.tracer,
+        "finish": {"version": VERSION, "settings": settings.to_json()},
+        "organs": organs.source,
+        "organ_source": BY_NETWORK if organs.source == BY_NETWORK else source_of(images.organs),
+        "organ_names": {str(value): name for value, name in organs.names.items()},
+        "warnings": list(raw.provenance.get("warnings", [])),
+        "software": {
+            **raw.provenance.get("software", {}),
+            "SimpleITK": sitk.Version.VersionString(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        },
+    }
+
+
+def _silent(fraction: float, message: str) -> None:
+    """Nobody wants to be told."""
