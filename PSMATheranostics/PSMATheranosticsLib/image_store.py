@@ -98,6 +98,10 @@ class ImageStore:
 
     def grid(self, image_id: str) -> sitk.Image:
         """An image of zeros (uint8) with the geometry of a stored one, without reading its voxels."""
+        if image_id in _at_hand:
+            grid = sitk.Image(_at_hand[image_id].GetSize(), sitk.sitkUInt8)
+            grid.CopyInformation(_at_hand[image_id])
+            return grid
         try:
             with self.path(image_id).open("rb") as file:
                 header = _header_of(file.read(_LONGEST_HEADER))

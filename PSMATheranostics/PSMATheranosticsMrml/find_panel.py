@@ -1,26 +1,33 @@
-"""The part of the panel that finds the lesions of a study, by rules or in a file made elsewhere."""
+"""The part of the panel that finds the lesions of a study, by rules, by a network or in a file made elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
+from .find_methods import RULES, Method, methodIn, methodNamed, methodsThere
+
 if TYPE_CHECKING:
+    import SimpleITK as sitk
     from PSMATheranosticsLib.results_model import StudyResult
 
     from .run_panel import RunPanel
+
+_OTHER = ""  # the entry that asks for a model of another maker
 
 
 class FindPanel:
     """Binds the widgets of the section ``findCollapsibleButton``.
 
     ``logic`` makes the commands, ``runPanel`` runs them, ``onFound`` is called when lesions were found; ``trying`` is
-    ``CaseWidget.trying``. Rule set and threshold live in the parameter node that ``setParameters`` hands over.
+    ``CaseWidget.trying``. Method, rule set and threshold live in the parameter node that ``setParameters`` hands over.
+    ``images`` gives what is in memory of the images of a study, so that they need not be read again.
     """
 
     def __init__(
@@ -30,17 +37,22 @@ class FindPanel:
         runPanel: RunPanel,
         trying: Callable[..., AbstractContextManager[None]],
         onFound: Callable[[], None],
+        images: Callable[[int], Sequence[sitk.Image]],
     ) -> None:
         self._ui = ui
         self._logic = logic
         self._runPanel = runPanel
         self._trying = trying
         self._onFound = onFound
+        self._images = images
         self._parameters: Any = None
         self._study: StudyResult | None = None
         self._foldedFor: int | None = None
         self._lastFolder = ""
+        self._methods: list[Method] = []
+        self._shown = self._lacking = ""
         self._fillRuleSets()
+        ui.methodComboBox.connect("activated(int)", self._onMethod)
         ui.ruleSetComboBox.connect("activated(int)", self._onRuleSet)
         ui.thresholdSliderWidget.connect("valueChanged(double)", self._onThreshold)
         ui.runButton.connect("clicked(bool)", lambda _checked=False: self.run())
@@ -48,8 +60,12 @@ class FindPanel:
 
     def setParameters(self, parameterNode: Any) -> None:
         """Show and change the settings of another parameter node, or of none."""
-        self._parameters = parameterNode
+        isNew, self._parameters = parameterNode is not self._parameters, parameterNode
         if parameterNode is not None:
+            if isNew:
+                self._methods = methodsThere()  # what was installed meanwhile is seen when the panel is entered
+            if isNew or parameterNode.method != self._shown:
+                self._showMethods(parameterNode.method)
             box = self._ui.ruleSetComboBox
             box.setCurrentIndex(max(box.findData(parameterNode.ruleSet), 0))
             self._ui.thresholdSliderWidget.value = parameterNode.threshold
@@ -67,12 +83,14 @@ class FindPanel:
         self._ui.runButton.enabled = not why and isIdle
         self._ui.runButton.toolTip = why
         self._ui.fromFileButton.enabled = self._study is not None and isIdle
+        self._ui.methodComboBox.enabled = isIdle
 
     def run(self) -> None:
-        """Look for lesions with the chosen rule set and threshold."""
+        """Look for lesions with the chosen method, by rules with the chosen rule set and threshold."""
         with self._trying(_("Lesions cannot be looked for.")):
-            chosen = self._parameters
-            steps = self._logic.segmentSteps(self._study.study_id, chosen.ruleSet, chosen.threshold)
+            chosen, study = self._parameters, self._study.study_id
+            steps = self._logic.segmentSteps(study, chosen.ruleSet, chosen.threshold, chosen.method)
+            self._runPanel.process.offer(self._images(study))
             self._runPanel.start(steps, lambda _result: self._onFound())
 
     def fromFile(self) -> None:
@@ -96,6 +114,58 @@ class FindPanel:
             steps = self._logic.labelSteps(self._study.study_id, file, chosen.names, chosen.split)
             self._runPanel.start(steps, lambda _result: self._onFound())
 
+    def _showMethods(self, chosen: str) -> None:
+        """List the methods, the chosen one whether it is there or not, and see what it lacks."""
+        if chosen not in [method.name for method in self._methods]:
+            self._methods.append(methodNamed(chosen))
+        other = Method(_OTHER, _("Other model..."), _("A model of another maker, in a folder."))
+        box = self._ui.methodComboBox
+        box.clear()
+        for method in [*self._methods, other]:
+            box.addItem(method.title, method.name)
+            box.setItemData(box.count - 1, method.toolTip, qt.Qt.ToolTipRole)
+        box.setCurrentIndex(box.findData(chosen))
+        for widget in (self._ui.ruleSetComboBox, self._ui.thresholdSliderWidget):
+            widget.enabled = chosen == RULES
+        self._shown = chosen
+        self._lacking = next(method.lacking for method in self._methods if method.name == chosen)
+
+    def _onMethod(self, index: int) -> None:
+        name = self._ui.methodComboBox.itemData(index)
+        with self._trying(_("This model cannot be used.")):
+            method = self._otherMethod() if name == _OTHER else self._method(name)
+            if method is not None:
+                self._allow(method)
+                self._parameters.method = method.name
+        self._showMethods(self._parameters.method)
+        self.update(isIdle=True)
+
+    def _method(self, name: str) -> Method:
+        return next(method for method in self._methods if method.name == name)
+
+    def _otherMethod(self) -> Method | None:
+        """Ask for a model of another maker; None where none was chosen."""
+        window = self._ui.methodComboBox.window()
+        title = _("Folder of a model (nnU-Net, MONAI bundle, TorchScript)")
+        folder = qt.QFileDialog.getExistingDirectory(window, title, self._lastFolder)
+        if not folder:
+            return None
+        self._lastFolder = folder
+        return methodIn(Path(folder))
+
+    def _allow(self, method: Method) -> None:
+        """Ask whether a program from elsewhere may run; a yes holds for exactly this one, from now on."""
+        from PSMASegmentLib.inference.installed import trust_model
+
+        model = method.untrusted
+        asked = _(
+            "{model} in {path} did not come with this software. It is a program that could do harm. Do you know where "
+            "it is from, and allow it to run from now on?"
+        )
+        if model is not None and slicer.util.confirmYesNoDisplay(asked.format(model=model.title, path=model.path)):
+            trust_model(model)
+            self._methods = methodsThere()
+
     def _fillRuleSets(self) -> None:
         from PSMASegmentLib.rules import RULE_SETS
 
@@ -118,4 +188,4 @@ class FindPanel:
             return _("Open a case with studies first.")
         if self._study.modality != "PET":
             return _("Lesions are not looked for on SPECT: take a segmentation from a file, or click them.")
-        return ""
+        return self._lacking

@@ -13,6 +13,7 @@ from . import session
 from .open_study import OpenStudy
 
 if TYPE_CHECKING:
+    import SimpleITK as sitk
     from PSMASegmentLib.clicks.click import ClickResult
     from PSMATheranosticsLib.case_store import CaseStore
     from PSMATheranosticsLib.records import ClickRecord, LesionRecord
@@ -63,6 +64,10 @@ class MaskCorrections:
         if self._study is None:
             raise RuntimeError(_("No study is open for corrections. Choose one first."))
         return self._study
+
+    def loadedImages(self, studyId: int) -> list[sitk.Image]:
+        """The images of a study that are in memory because it is open here; none are read for this."""
+        return self._study.loadedImages() if self._study is not None and self.studyId == studyId else []
 
     def open(self, studyId: int) -> None:
         """Correct a study from now on; its images are brought into the scene unless they are there.

@@ -159,6 +159,14 @@ class OpenStudy:
         except ValueError as error:  # an organ map that is none is no reason to refuse a click
             return Region("", "", str(error))
 
+    def loadedImages(self) -> list[sitk.Image]:
+        """The images of the study that are in memory already; none are read for this."""
+        if self._images is None:
+            return []
+        images = self._images[1]
+        organs = images.organs.labels if images.organs is not None else None
+        return [image for image in (images.emission, images.ct, organs) if image is not None]
+
     def index(self, ras: Ras) -> Index:
         """The voxel (z, y, x) at a point, which may lie outside the image."""
         matrix = vtk.vtkMatrix4x4()

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import qt
 
 from .process_events import EXIT_STOPPED, PsmaRun
-from .process_worker import Event, WorkerProcess, sharedWorker
+from .process_worker import Event, sharedWorker
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
     from PSMATheranosticsLib.worker_images import Handover
 
 GRACE_MS = 3000  # time for a window of a network to end after a cancel, before the worker is killed
+_FILLED = object()
 
 
 def goesToWorker(arguments: Sequence[str]) -> bool:
@@ -32,25 +33,19 @@ class WorkerRun:
     ``images`` are those of the case that are in memory, so that the worker need not read them.
     """
 
-    def __init__(
-        self,
-        run: PsmaRun,
-        onProgress: Callable[[], None],
-        onEnded: Callable[[], None],
-        worker: WorkerProcess | None = None,
-    ) -> None:
+    def __init__(self, run: PsmaRun, onProgress: Callable[[], None], onEnded: Callable[[], None]) -> None:
         self._run = run
         self._onProgress = onProgress
         self._onEnded = onEnded
-        self._worker = worker or sharedWorker()
+        self._worker = sharedWorker()
         self._arguments: list[str] = []
         self._handover: Handover | None = None
         self._filling: Iterator[None] | None = None
         self._number = 0
         self._isAsked = self._hasBegun = False
-        self._fillTimer = self._timer(0, self._fill)
-        self._fillTimer.setSingleShot(False)
-        self._killTimer = self._timer(GRACE_MS, self._kill)
+        self._fillTimer = _timer(0, self._fill)
+        self._killTimer = _timer(GRACE_MS, self._kill)
+        self._killTimer.setSingleShot(True)
 
     def start(self, arguments: Sequence[str], images: Sequence[sitk.Image] = ()) -> None:
         """Hand the command over as soon as the images are there; returns at once."""
@@ -98,14 +93,16 @@ class WorkerRun:
             self._onProgress()
 
     def onGone(self, reason: str) -> None:
-        if reason or self._hasBegun:
+        if self._run.isCancelAsked:
+            self._end(EXIT_STOPPED)
+        elif reason or self._hasBegun:
             self._run.errorMessage = reason
             self._end(1)
         elif self._isAsked:  # somebody else ended what ran before it: it is begun in the next process
             self._ask()
 
     def _fill(self) -> None:
-        if self._filling is not None and next(self._filling, self) is self:
+        if self._filling is not None and next(self._filling, _FILLED) is _FILLED:
             self._filling = None
             self._fillTimer.stop()
             self._ask()
@@ -114,7 +111,7 @@ class WorkerRun:
         images = self._handover.to_json() if self._handover is not None else []
         self._isAsked = True
         job = {"job": "command", "arguments": self._arguments, "images": images}
-        self._worker.ask(self, job, self._number)
+        self._worker.ask(self, self._number, job)
 
     def _kill(self) -> None:
         if self._worker.isAtWorkFor(self):
@@ -138,12 +135,12 @@ class WorkerRun:
             self._handover.close()
             self._handover = None
 
-    def _timer(self, interval: int, call: Callable[[], None]) -> qt.QTimer:
-        timer = qt.QTimer()
-        timer.setSingleShot(True)
-        timer.setInterval(interval)
-        timer.connect("timeout()", call)
-        return timer
+
+def _timer(interval: int, call: Callable[[], None]) -> qt.QTimer:
+    timer = qt.QTimer()
+    timer.setInterval(interval)
+    timer.connect("timeout()", call)
+    return timer
 
 
 def _handover(images: Sequence[sitk.Image]) -> Handover | None:

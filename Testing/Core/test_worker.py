@@ -12,64 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
-from data_dir import ROOT
 from PSMATheranosticsLib.worker_messages import array_from_json, array_to_json
 
 if importlib.util.find_spec("torch") is None:
     pytest.skip("torch is not installed", allow_module_level=True)
 
 from tiny_network import BROKEN_SUV, SLOW_SUV, ball_of, make_package, make_request
-
-WAIT_S = 60.0
-PATHS = os.pathsep.join(str(ROOT / name) for name in ("PSMASegment", "PSMATracking", "PSMATheranostics"))
-COMMAND = [sys.executable, "-m", "PSMATheranosticsLib.worker"]
-
-
-class Process:
-    """A worker and the events that it wrote."""
-
-    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-        )
-        self._events: Queue[dict[str, Any]] = Queue()
-        self.seen: list[dict[str, Any]] = []
-        Thread(target=self._read, daemon=True).start()
-        Thread(target=self.process.stderr.read, daemon=True).start()  # a full pipe would stop it
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            self._events.put(json.loads(line))  # a line that is no JSON ends this thread, and the test by its time
-
-    def send(self, **job: Any) -> None:
-        self.process.stdin.write(json.dumps(job).encode() + b"\n")
-        self.process.stdin.flush()
-
-    def wait_for(self, kind: str, **values: Any) -> dict[str, Any]:
-        """The next event of a kind with these values; events before it are only kept in `seen`."""
-        end = time.monotonic() + WAIT_S
-        while True:
-            try:
-                event = self._events.get(timeout=max(0.01, end - time.monotonic()))
-            except Empty:
-                raise AssertionError(f"no {kind} {values} within {WAIT_S} s; there were {self.seen}") from None
-            self.seen.append({key: value for key, value in event.items() if key != "result"})
-            if event["event"] == kind and values.items() <= event.items():
-                return event
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait(WAIT_S)
+from worker_client import PATHS, Process, is_gone, is_running
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +75,6 @@ def loaded(loaded_once: Process) -> Process:
     """A warm worker; the tests that share it leave it at work."""
     loaded_once.seen.clear()
     return loaded_once
-
-
-def is_gone(process: subprocess.Popen[bytes], within_s: float = 10.0) -> bool:
-    try:
-        process.wait(within_s)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def test_a_request_is_answered_with_the_probability_of_each_voxel(loaded: Process):
@@ -226,6 +170,17 @@ def test_it_ends_in_the_middle_of_a_computation_when_its_input_ends(start: Calla
     assert is_gone(worker.process)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no groups of processes")
+def test_what_it_started_ends_with_it(start: Callable[..., Process]):
+    worker = start()
+    worker.wait_for("state", state="starting")
+    group = worker.process.pid
+    child = subprocess.Popen(["sleep", "60"], preexec_fn=lambda: os.setpgid(0, group))
+    worker.process.stdin.close()
+    assert is_gone(worker.process)
+    assert is_gone(child)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="on Windows the end of the input does it")
 def test_it_ends_when_the_parent_is_gone_though_another_process_holds_its_input_open(start: Callable[..., Process]):
     parent = subprocess.Popen(["sleep", "60"])
@@ -256,12 +211,6 @@ def test_killing_the_parent_leaves_no_orphan(environment: dict[str, str]):
     while is_running(worker) and time.monotonic() < end:
         time.sleep(0.05)
     assert not is_running(worker)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process runs; one that ended and was not yet collected does not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.strip().startswith("Z")
 
 
 def test_ctrl_c_in_the_terminal_of_slicer_does_not_end_it(loaded: Process):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worker_client import is_running
 
 if importlib.util.find_spec("torch") is None:
     pytest.skip("torch is not installed", allow_module_level=True)
@@ -63,6 +63,7 @@ def trusted(home: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def new_worker() -> Any:
     """A worker that is not started; `worker.states` collects its states as they change."""
+    from PSMATheranosticsMrml.process_worker import WorkerProcess
     from PSMATheranosticsMrml.worker import Worker
 
     states: list[str] = []
@@ -71,7 +72,7 @@ def new_worker() -> Any:
         if not states or states[-1] != made.state:
             states.append(made.state)
 
-    made = Worker(note)
+    made = Worker(note, WorkerProcess())
     made.states = states  # type: ignore[attr-defined]
     return made
 
@@ -121,11 +122,6 @@ class Answers:
 @pytest.fixture
 def answers() -> Answers:
     return Answers()
-
-
-def is_running(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.strip().startswith("Z")
 
 
 def test_a_request_starts_it_and_the_event_loop_turns_all_the_while(
