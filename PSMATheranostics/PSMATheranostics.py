@@ -62,6 +62,8 @@ class PSMATheranosticsParameterNode:
 class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel. Its parts ask the logic for everything and show what it answers."""
 
+    _shownFolder: Path | None = None  # of the case that is on the screen
+
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
@@ -117,7 +119,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         self._jumps = ResultJumps(self.logic, self.trying, self._onPicked, lambda: self.parent.isEntered)
         self._response = ResponsePanel(ui, self.change, self._jumps.to)
         self._psa = PsaPanel(ui, self.change)
-        self._tables = ResultTables(ui.resultTablesFrame, self._jumps.to)
+        self._tables = ResultTables(ui.resultTablesFrame, self._jumps.to, self._jumps.toLesion)
         self._plots = ResultPlots(ui.resultPlotsFrame, self._jumps.to)
         self._references = ReferencePanel(ui.referenceRegionsFrame, self.logic, self.refresh, self.trying)
         self._warnings = WarningsList(ui, self._onIssue, self._onSolve)
@@ -154,6 +156,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
     def refresh(self) -> None:
         """Read the case anew and show it."""
         self._live.begin()
+        self._shownFolder = session.caseFolder()
         CaseWidget.refresh(self)
         self._live.end()
 
@@ -161,7 +164,8 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         self._import.update()
         for part in self._parts():
             part.show(self._results)
-        self._references.show(self._results, self._studies.selected())
+        if self.parent.isEntered:  # else the views are another module's: a run may end there as well
+            self._references.show(self._results, self._studies.selected())
         if self._results is not None:
             self.logic.updateTables(self._results)
         self._window.show(self._results)
@@ -181,9 +185,10 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
     def _onOutdated(self) -> None:
         """The case has changed: until it is read anew, nothing that is shown of it looks current."""
         if self._results is not None:
-            for part in (self._clinical, self._studies, *self._responseParts(), self._window):
+            for part in (self._clinical, self._studies, *self._responseParts()):
                 part.showOutdated()
             self._showOutdated(True)
+        self._window.showOutdated()  # which may show a case that the panel has not shown yet
 
     def _showOutdated(self, isOutdated: bool) -> None:
         from PSMATheranosticsMrml.results_window import updatingText
@@ -195,8 +200,6 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
 
     def _onUpdate(self) -> None:
         """Show the case as it is now, in the panel where that is on the screen, else only in the window."""
-        from PSMATheranosticsLib.errors import CaseError
-
         if self._runPanel.isRunning:
             return  # its end is told as well, and then all is shown
         if self.parent.isEntered:
@@ -206,7 +209,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         try:
             isOpen = session.hasCase(session.caseFolder())
             self._window.show(self.logic.results() if isOpen else None)
-        except CaseError as error:
+        except (RuntimeError, OSError) as error:  # the case is damaged or its folder is out of reach
             self._window.showProblem(str(error))
         self._live.end()
 
@@ -220,6 +223,10 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         from PSMATheranosticsLib.errors import InputError
 
         with self.trying(failed, waitCursor=True):
+            if session.caseFolder() != self._shownFolder:  # as after a scene was loaded: this was meant for another man
+                self.refresh()
+                self._runPanel.sayRefused(_("{failed} Another case is open by now.").format(failed=failed))
+                return False
             try:
                 step = self.logic.change(act)
             except InputError as error:
@@ -368,7 +375,7 @@ class PSMATheranosticsTest(ScriptedLoadableModuleTest):
         """Build a small synthetic case, load it and check what the scene shows of it."""
         import tempfile
 
-        from PSMATheranosticsMrml.self_test_case import makeCase
+        from PSMATheranosticsMrml.self_test_case import checkPlotsAndRegions, checkSignOff, makeCase
 
         self.setUp()
         self.delayDisplay("Making a synthetic case")
@@ -376,6 +383,8 @@ class PSMATheranosticsTest(ScriptedLoadableModuleTest):
             makeCase(Path(folder) / "case")
             self.checkCaseInScene(Path(folder) / "case")
             self.checkDecision()
+            checkPlotsAndRegions(PSMATheranosticsLogic())
+            checkSignOff(PSMATheranosticsLogic())
             session.setCaseFolder(None)
         self.delayDisplay("Test passed")
 

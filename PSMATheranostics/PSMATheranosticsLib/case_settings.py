@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .case_by_hand import CaseByHand
+from .case_database import readable
 from .case_rows import from_json, to_json
 from .errors import InputError
 
@@ -13,8 +14,9 @@ from .errors import InputError
 class CaseSettings(CaseByHand):
     """Named settings of a case. They can be undone, and go with the case wherever it is taken."""
 
+    @readable()
     def setting(self, name: str) -> dict[str, Any]:
-        """The setting of this name; an empty map where there is none."""
+        """The setting of this name; an empty map where there is none. Raises CaseError where it is damaged."""
         row = self._database.row("SELECT value FROM settings WHERE name = ?", (name,))
         return {} if row is None else dict(from_json(row["value"]))
 

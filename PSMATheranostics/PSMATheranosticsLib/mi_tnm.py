@@ -100,7 +100,8 @@ class MiTnm:
             VISCERAL: tr("visceral"),
         }
         counts = ", ".join(f"{shown[region]} {len(found)}" for region, found in lesions.items() if found)
-        why = tr("from the regions of the lesions: {counts}").format(counts=counts or tr("no lesion"))
+        none = tr("no lesion in a known region") if study.lesions else tr("no lesion")
+        why = tr("from the regions of the lesions: {counts}").format(counts=counts or none)
         return ScoreResult(self.name, study.study_id, line, None, why, (), tuple(notes))
 
 

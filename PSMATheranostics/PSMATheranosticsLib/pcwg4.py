@@ -7,7 +7,7 @@ always the scan before treatment. Changes of SUV or volume are no criteria, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .i18n import tr
 from .new_lesion_count import LesionCount, count_new_lesions
@@ -29,6 +29,7 @@ class Pcwg4:
     * One new visceral lesion other than lung (liver, adrenal, pleura and others) is progression.
     * New lesions of bone, node and lung are counted together: 6 or more are progression at once; up to 5 are
       progression if at least 2 of them are still there on a scan 6 or more weeks later.
+    * A lesion that is back after it was gone counts as new.
     * Scans in the first 8 weeks of a treatment are not read.
     * Complete response: all PSMA-positive disease is below the blood pool, by eye.
 
@@ -48,6 +49,7 @@ class Pcwg4:
             InputError: a volume is impossible, or the tissue of a lesion is not known.
         """
         check_volumes(inputs)
+        inputs = _with_reappeared(inputs)
         new = count_new_lesions(inputs)
         problem = modality_problem(inputs, self.modality) or _too_early(inputs) or new.conflict
         if problem:
@@ -62,6 +64,14 @@ class Pcwg4:
         )
         notes = [*_notes(inputs, category, branches, kinds), *scan_notes(inputs.baseline, inputs.followup)]
         return Response(self.name, category, None, why, branches, tuple(notes))
+
+
+def _with_reappeared(inputs: ResponseInput) -> ResponseInput:
+    """With lesions that are back counted as new, where new lesions can be counted at all."""
+    listed = inputs.new_lesions is False or (inputs.new_lesions and inputs.new_lesions_seen)
+    if not listed or not inputs.reappeared:
+        return inputs
+    return replace(inputs, new_lesions=True, new_lesions_seen=(*inputs.new_lesions_seen, *inputs.reappeared))
 
 
 @dataclass(frozen=True)
@@ -182,6 +192,9 @@ def _notes(inputs: ResponseInput, category: str, branches: tuple[str, ...], kind
     if gone and category != PD:
         text = tr("New lesions that are gone on the later scan, a pseudoprogression: {tracks}.")
         notes.append(text.format(tracks=", ".join(gone)))
+    if inputs.reappeared and inputs.new_lesions:
+        text = tr("PCWG4 counts lesions that are back after they were gone as new: {tracks}.")
+        notes.append(text.format(tracks=", ".join(lesion.track for lesion in inputs.reappeared)))
     if kinds.local:
         text = tr("PCWG4 has no rule on new local lesions: {tracks}.")
         notes.append(text.format(tracks=", ".join(lesion.track for lesion in kinds.local)))

@@ -13,6 +13,7 @@ from .report_blocks import Banner, Cell, Column, Figure, Report, Section, Span, 
 from .report_sections import REPORT_SECTIONS
 from .report_text import css_text, day, minute, person
 from .results_model import Results
+from .suv_results import in_suv
 from .whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def build_report(results: Results, case: CaseStore, progress: Progress | None = 
         CaseError: an image of the case is missing or damaged.
         ValueError: there is no such language.
     """
+    results = in_suv(results)
     with i18n.language(language):
         sections = []
         whole, done = sum(_WEIGHTS.get(section.name, 1) for section in REPORT_SECTIONS), 0

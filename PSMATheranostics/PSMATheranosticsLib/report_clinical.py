@@ -272,7 +272,7 @@ def _notes(studies: list[StudyResult]) -> list[str]:
             everywhere = len(names) == len(study.references)
             where = tr("{study}, all regions") if everywhere else tr("{study}, {regions}")
             about.setdefault(note, []).append(where.format(study=study.label, regions=", ".join(names)))
-    return [f"{note} ({'; '.join(where)})" for note, where in about.items()]
+    return [f"{report_words.reference_note(note)} ({'; '.join(where)})" for note, where in about.items()]
 
 
 def _reference_cell(study: StudyResult, name: str) -> Cell:

@@ -11,6 +11,7 @@ from PSMASegmentLib.measure import Totals
 
 from . import report_words
 from .i18n import tr
+from .lesion_results import suv_scale
 from .progress import Progress
 from .records import READER
 from .report_blocks import Block, Cell, Column, Heading, Note, Paragraph, Section, Span, Table
@@ -70,7 +71,10 @@ class FindingsSection:
                 blocks += (Heading(report_words.region_heading(name)), _lesions(lesions, cells))
         without = [report_words.region_heading(name) for name in REGIONS if name not in groups]
         if without:
-            blocks.append(Paragraph(tr("No lesion is segmented in: {regions}.").format(regions="; ".join(without))))
+            text = tr("No lesion is segmented in: {regions}.")
+            if UNKNOWN_REGION in groups:
+                text = tr("No lesion is known to be in: {regions}. Those whose region is not known may be there.")
+            blocks.append(Paragraph(text.format(regions="; ".join(without))))
         blocks.append(Note(_explained(study)))
         return Section(self.name, title, tuple(blocks))
 
@@ -264,6 +268,10 @@ def _notes(results: Results) -> list[Block]:
             notes.append(
                 Note((Span(text.format(study=study.label, inputs=", ".join(study.scaling.entered)), bold=True),))
             )
+    for study in results.studies:
+        if study.totals is not None and suv_scale(study) is None:
+            text = tr("{study}: uptake is measured in {unit} and cannot be given in SUV, so that it is left out here.")
+            notes.append(Note(text.format(study=study.label, unit=study.scaling.quantity)))
     for study in results.studies:
         if study.rejected:
             text = tr("{study}: {count} found by the software and rejected by a reader; not counted.")

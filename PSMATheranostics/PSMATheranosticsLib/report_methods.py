@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ from .i18n import tr
 from .progress import Progress
 from .report_blocks import Block, Bullets, Cell, Note, Paragraph, Section, Span, Table
 from .report_cells import KEPT, LONG, MOST_KEPT, NONE, NUMBER, STUDIES_UPRIGHT, facts_table, head, number_cell
-from .report_text import NOTHING, header_value, minute, number, percent, setting, typeset, volume
+from .report_text import NOTHING, header_value, minute, number, percent, runs, setting, typeset, volume
 from .results_model import RegistrationResult, Results, StudyResult
 
 if TYPE_CHECKING:
     from .case_store import CaseStore
+    from .clinical_model import Conflict
 
 _MOST_STEPS = 25
 # How the steps begin that the program does by itself; all others are somebody's correction or decision.
@@ -36,11 +38,11 @@ class LimitsSection:
         if results.conflicts:
             rows = tuple(
                 (
-                    Cell(labels.get(conflict.study_id, tr("Case"))),
-                    Cell(tr("before signing") if conflict.blocks else tr("open")),
-                    Cell(typeset(conflict.text)),
+                    Cell(labels.get(first.study_id, tr("Case"))),
+                    Cell(tr("before signing") if first.blocks else tr("open")),
+                    Cell(typeset(first.text), _of_others(others)),
                 )
-                for conflict in results.conflicts
+                for first, *others in _alike(results.conflicts)
             )
             caption = tr("What contradicts itself or is open.")
             blocks.append(_listing(caption, (tr("Study"), tr("State"), tr("Question")), rows))
@@ -58,6 +60,22 @@ class LimitsSection:
         if not blocks:
             blocks.append(Paragraph(tr("No warnings and no open questions.")))
         return Section(self.name, tr("Limits and warnings"), (*blocks, Bullets(_general_limits())))
+
+
+def _alike(conflicts: Sequence[Conflict]) -> list[list[Conflict]]:
+    """Conflicts that say the same of several tracks of a study, together; in the order of the first of each."""
+    found: dict[tuple[bool, int | None, str], list[Conflict]] = {}
+    for conflict in conflicts:
+        text = re.sub(rf"\b{re.escape(conflict.track)}\b", "", conflict.text) if conflict.track else conflict.text
+        found.setdefault((conflict.blocks, conflict.study_id, text), []).append(conflict)
+    return list(found.values())
+
+
+def _of_others(others: Sequence[Conflict]) -> tuple[str, ...]:
+    tracks = list(dict.fromkeys(conflict.track for conflict in others if conflict.track))
+    return (
+        (tr("The same holds for {count}: {tracks}.").format(count=len(tracks), tracks=runs(tracks)),) if tracks else ()
+    )
 
 
 def _listing(caption: str, titles: tuple[str, ...], rows: tuple[tuple[Cell, ...], ...]) -> Table:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .clinical_model import ScoreResult
 
 MITNM = "miTNM"
+_YES_OR_NO = ("yes", "no")  # parts that are answers, whose words say nothing by themselves
 
 
 class ScoresSection:
@@ -136,15 +137,17 @@ def _new_lesions(response: ResponseResult) -> str:
 
 def _card_notes(response: ResponseResult, results: Results) -> tuple[str, ...]:
     notes = []
-    if response.parts:
-        notes.append(typeset("; ".join(f"{part.name}: {part.category}" for part in response.parts)))
+    parts = [part for part in response.parts if part.category in _YES_OR_NO or part.category not in response.why]
+    if parts:
+        notes.append(typeset("; ".join(report_words.part(part) for part in parts)))
     if response.overridden:
         text = tr("By the rules {category}; a reader decided otherwise: {reason}")
         notes.append(text.format(category=response.overridden, reason=response.override_reason))
     if response.confirmed_at is not None:
         notes.append(tr("Stated on {time} UTC.").format(time=minute(response.confirmed_at)))
     signed = dict(results.sign_off.categories).get(response.followup_id)
-    if signed is not None and signed != response.category:
+    # Signed categories are those of the leading criterion.
+    if response in results.responses and signed is not None and signed != response.category:
         notes.append(tr("When the results were signed this was {category}.").format(category=signed))
     return (*notes, *(typeset(note) for note in response.notes))
 

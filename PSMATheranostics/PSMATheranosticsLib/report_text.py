@@ -24,8 +24,8 @@ def volume(value_ml: float | None) -> str:
 
 
 def number(value: Any, decimals: int = 1) -> str:
-    """A number with a fixed count of decimals; text stays as it is, None becomes a dash."""
-    if value is None or value == "":
+    """A number with a fixed count of decimals; text stays as it is, None and what is no number become a dash."""
+    if value is None or value == "" or value != value:
         return NOTHING
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .clinical_model import ScoreResult
 from .i18n import tr
 from .report_blocks import LegendItem, Span, Swatch
+from .response import ResponsePart
 from .results_model import ResponseResult
 from .status_colors import CLASS_MEANINGS, CLASS_SIGNS, STATUS_LETTERS, STATUS_MEANINGS, class_hex, status_hex
 
@@ -88,6 +89,22 @@ def _sites() -> dict[str, str]:
         "presacral or beside the rectum": tr("presacral or beside the rectum"),
         "beside bladder or rectum": tr("beside bladder or rectum"),
     }
+
+
+def reference_note(note: str) -> str:
+    """What limits a reference region; notes are kept in the case in English."""
+    return {
+        "The organ was found by its uptake: check its place.": tr(
+            "The organ was found by its uptake: check its place."
+        ),
+    }.get(note, note)
+
+
+def part(found: ResponsePart) -> str:
+    """A finding that a criterion puts together with others."""
+    category = {"yes": tr("yes"), "no": tr("no")}.get(found.category, found.category)
+    name = tr("PSA rise (PCWG4)") if found.name == "PSA rise (PCWG4)" else found.name
+    return f"{name}: {category}"
 
 
 def reference_region(name: str) -> str:

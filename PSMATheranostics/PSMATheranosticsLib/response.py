@@ -73,6 +73,7 @@ class ResponseInput:
         visual_change: What a reader sees of the total tumor volume, one of ``clinical_model.VISUAL_CHANGES``; None
             when nobody was asked.
         new_lesions_seen: The new lesions one by one, as far as they are known.
+        reappeared: Lesions that are back after they were gone, which some criteria count as new.
         largest_growth: Of the lesions on both scans the one that grew most; None where none could be compared.
         clinical_progression: Whether clinical or laboratory data agree with progression, by a reader; None when nobody
             was asked.
@@ -91,6 +92,7 @@ class ResponseInput:
     followup: ScanFacts | None = None
     visual_change: str | None = None
     new_lesions_seen: tuple[NewLesion, ...] = ()
+    reappeared: tuple[NewLesion, ...] = ()
     largest_growth: Growth | None = None
     clinical_progression: bool | None = None
     days_since_treatment: float | None = None

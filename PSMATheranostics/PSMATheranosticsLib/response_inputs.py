@@ -66,6 +66,7 @@ def response_input(
         followup=_facts(followup),
         visual_change=statement.visual_change,
         new_lesions_seen=tuple(_new_lesions_seen(course, baseline, followup)) if assessable else (),
+        reappeared=tuple(_reappeared(course, baseline, followup)),
         largest_growth=_largest_growth(course, baseline, followup),
         clinical_progression=statement.clinical_progression,
         days_since_treatment=_days_since_treatment(course, baseline, followup),
@@ -102,6 +103,24 @@ def _new_lesions_seen(course: Course, baseline: StudyResult, followup: StudyResu
     for lesion in new_lesions(course, baseline, followup):
         seen, days = _seen_later(course, followup, tracks.get(lesion.track))
         yield NewLesion(lesion.track, tissue(lesion), seen, days)
+
+
+def _reappeared(course: Course, baseline: StudyResult, followup: StudyResult) -> Iterator[NewLesion]:
+    """Lesions that were gone on a scan of the kind between the two and are back; those that are new anyway left out."""
+    new = {lesion.track for lesion in new_lesions(course, baseline, followup)}
+    tracks = {track.label: track for track in course.tracks}
+    between = {
+        study.study_id
+        for study in course.studies
+        if study.modality == followup.modality and baseline.acquired < study.acquired < followup.acquired
+    }
+    for lesion in followup.lesions:
+        track = tracks.get(lesion.track)
+        if track is None or lesion.track in new:
+            continue
+        if any(cell.status == "gone" and cell.study_id in between for cell in track.cells):
+            seen, days = _seen_later(course, followup, track)
+            yield NewLesion(lesion.track, tissue(lesion), seen, days)
 
 
 def tissue(lesion: LesionResult) -> str:

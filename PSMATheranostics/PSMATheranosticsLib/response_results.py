@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from .criteria import CRITERIA
 from .i18n import tr
-from .lesion_results import SPECT_WAIT_DIFFERS_MIN
+from .lesion_results import SPECT_WAIT_DIFFERS_MIN, suv_scale
 from .reader_statement import INPUTS_OF, ReaderStatement
 from .records import ResponseRecord
 from .response import Response, ResponseCriterion, ResponseInput
@@ -133,7 +133,11 @@ def _result(
         residual_uptake=inputs.residual_uptake,
         why=response.why,
         branches=response.branches,
-        notes=(*response.notes, *_small_new_notes(criterion, response, inputs, new), *_stale(response, statement)),
+        notes=(
+            *response.notes,
+            *_small_new_notes(criterion, response, inputs, new, suv_scale(followup)),
+            *_stale(response, statement),
+        ),
         parts=response.parts,
         exploratory=response.exploratory,
         verified=response.verified,
@@ -163,7 +167,11 @@ def _stale(response: Response, statement: ReaderStatement) -> Iterator[str]:
 
 
 def _small_new_notes(
-    criterion: ResponseCriterion, response: Response, inputs: ResponseInput, new: Sequence[LesionResult]
+    criterion: ResponseCriterion,
+    response: Response,
+    inputs: ResponseInput,
+    new: Sequence[LesionResult],
+    scale: float | None,
 ) -> Iterator[str]:
     """A note where nothing but small new lesions keeps the scan from a better category."""
     if not new or inputs.new_lesions is None or any(one.measures.volume_ml >= SMALL_NEW_LESION_ML for one in new):
@@ -171,9 +179,13 @@ def _small_new_notes(
     without = criterion.evaluate(replace(inputs, new_lesions=False, new_lesions_seen=())).category
     if without == response.category:
         return
-    listed = ", ".join(
-        f"{lesion.track} ({lesion.measures.volume_ml:.2f} mL, SUVmax {lesion.measures.suv_max:.1f})" for lesion in new
-    )
+    listed = ", ".join(f"{lesion.track} ({_size_text(lesion, scale)})" for lesion in new)
     yield tr("Would be {category} if a reader rejects the new lesions, all below {limit:g} mL: {listed}.").format(
         category=without, limit=SMALL_NEW_LESION_ML, listed=listed
     )
+
+
+def _size_text(lesion: LesionResult, scale: float | None) -> str:
+    """Volume and SUVmax of a lesion; ``scale`` is from its image to SUVbw, None where that is not known."""
+    volume = f"{lesion.measures.volume_ml:.2f} mL"
+    return volume if scale is None else f"{volume}, SUVmax {lesion.measures.suv_max * scale:.1f}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .i18n import tr
 from .lesion_results import not_compared
+from .link_reasons import link_reason
 from .records import OrphanedDecision
 from .results_model import RegistrationResult, ResultWarning, StudyResult, TrackCell, TrackResult
 
@@ -114,7 +115,7 @@ def tracking_warnings(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]
                 text = tr(
                     "{track}: its link to an earlier study has a confidence of {confidence} ({reason}); confirm or "
                     "remove it."
-                ).format(track=lesion.track, confidence=f"{link.confidence:.2f}", reason=link.reason)
+                ).format(track=lesion.track, confidence=f"{link.confidence:.2f}", reason=link_reason(link.reason))
                 yield ResultWarning(text, "tracking", study.study_id, lesion.track)
 
 

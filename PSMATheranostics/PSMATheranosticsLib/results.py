@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .clinical_facts import clinical_facts
 from .conflicts import conflicts
-from .lesion_results import SETTING, Followed, lesion_responses, limits_of
+from .lesion_results import SETTING, Followed, lesion_responses, limits_of, suv_scale
 from .mi_psma import SETTING as CRITERIA_SETTING
 from .psa_values import psa_values
 from .records import RegistrationRecord, TrackDecisionRecord
@@ -59,8 +59,10 @@ def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
         limits = limits_of(case.setting(SETTING), case.folder)
         by_lesion = lesion_responses(_followed(read, found, decisions), limits)
         ids = [study.study_id for study in studies]
-        alike = {study.study_id for study in studies if study.modality == read.baseline.modality}
-        tracks = track_results(read.tracks, ids, read.baseline.study_id, read.measures(), by_lesion, decisions, alike)
+        alike = {study.study_id: suv_scale(study) for study in found if study.modality == read.baseline.modality}
+        tracks = track_results(
+            read.tracks, ids, read.baseline.study_id, read.measures(), by_lesion, decisions, comparable=alike
+        )
         treatments = find_treatments(found)
         course = Course(found, tracks, by_lesion, _novelty(read), clinical, psa, treatments)
         responses = collect_responses(course, case.responses(), criterion, enabled_criteria(setting))

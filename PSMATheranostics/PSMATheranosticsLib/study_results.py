@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PSMASegmentLib.lesion_regions import REGIONS
 from PSMASegmentLib.measure import Measures, Totals, totals
+from PSMASegmentLib.rules import FIXED, REFERENCE
 
 from .clinical_model import ReferenceRegionResult
 from .lesion_results import suv_scale
@@ -144,12 +145,20 @@ def _segmentation_result(record: SegmentationRecord) -> SegmentationResult:
     return SegmentationResult(
         method=str(record.provenance.get("method", "")),
         rule_set=str(record.provenance.get("rule_set", "")),
-        threshold_suv=settings.get("threshold"),
+        threshold_suv=_one_threshold(record.provenance),
         settings=settings,
         created=record.created,
         provenance=dict(record.provenance),
         version=record.version,
     )
+
+
+def _one_threshold(provenance: Mapping[str, Any]) -> float | None:
+    """The SUVbw that decided everywhere; None where the rules set several, or one for each lesion."""
+    told = provenance.get("threshold")
+    if isinstance(told, Mapping):
+        return float(told["suv"]) if told["rule"] in (FIXED, REFERENCE) else None
+    return provenance.get("settings", {}).get("threshold")
 
 
 def _with_sums(studies: Sequence[StudyResult]) -> list[StudyResult]:

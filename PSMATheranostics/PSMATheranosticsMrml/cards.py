@@ -76,14 +76,16 @@ def responseLines(responses: Sequence[ResponseResult]) -> str:
 
 
 def scoreLines(study: StudyResult) -> str:
-    """Scores of one study, one short paragraph each; "" where there are none."""
+    """Scores of one study with what limits them, one short paragraph each; "" where there are none."""
     if not study.scores:
         return ""
-    lines = [
-        f"<b>{escape(each.name)}</b>{'' if each.verified else _(' (unverified rule)')}: {escape(each.value)}. "
-        f"<span style='font-size:small'>{escape(each.why)}</span>"
-        for each in study.scores
-    ]
+    lines = []
+    for each in study.scores:
+        notes = "".join(f" <i>{escape(note)}</i>" for note in each.notes)
+        lines.append(
+            f"<b>{escape(each.name)}</b>{'' if each.verified else _(' (unverified rule)')}: {escape(each.value)}. "
+            f"<span style='font-size:small'>{escape(each.why.rstrip('.'))}.{notes}</span>"
+        )
     return _("Scores of {study}:").format(study=escape(study.label)) + "<br>" + "<br>".join(lines)
 
 
@@ -137,13 +139,15 @@ def studyFacts(study: StudyResult) -> str:
 
 def totalsLine(study: StudyResult) -> str:
     """The totals of one study in one line."""
-    totals = study.totals
+    from PSMATheranosticsLib.suv_results import study_in_suv
+
+    totals = study_in_suv(study).totals
     if totals is None:
         return _("No lesions looked for yet.")
     return _("{count} lesions, PSMA-TV {volume} mL, TL-PSMA {load} SUV x mL, SUVmax {maximum}").format(
         count=totals.lesion_count,
         volume=number(totals.psma_tv_ml, 1),
-        load=number(totals.tl_psma, 0),
+        load=number(totals.tl_psma, 0) or "-",
         maximum=number(totals.suv_max, 1) or "-",
     )
 

@@ -65,6 +65,9 @@ class CasePanel:
         folder = session.caseFolder()
         if folder is None:
             text = _("Open a case, or choose an empty folder to begin a new one.")
+        elif self._results is None and not session.isThere(folder):
+            told = _("{folder} is not there. Open the case where it is now, or import studies to begin a new one.")
+            text = told.format(folder=escape(str(folder)))
         elif self._results is None:
             text = _("New case in {folder}: import studies to begin.").format(folder=escape(str(folder)))
         else:

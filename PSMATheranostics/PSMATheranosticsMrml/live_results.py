@@ -63,7 +63,7 @@ class LiveResults:
         self._signature = _signature()
         try:
             self._reading = session.caseState()
-        except CaseError:  # which whoever reads the case is told
+        except (CaseError, OSError):  # which whoever reads the case is told
             self._reading = ""
 
     def end(self) -> None:
@@ -96,7 +96,7 @@ class LiveResults:
         self._signature = signature
         try:
             isChanged = session.caseState() != self._state
-        except CaseError:  # which the update will say
+        except (CaseError, OSError):  # which the update will say
             isChanged = True
         if isChanged:
             self.changed()

@@ -96,9 +96,9 @@ def _newNode(name: str, look: MarkLook) -> slicer.vtkMRMLMarkupsFiducialNode:
     node.SetSaveWithScene(False)
     node.SetLocked(True)
     node.SetAttribute(MARK, name)
-    node = slicer.mrmlScene.AddNode(node)
+    # Before the node comes into the scene, where one without a look is given another that would stay behind.
     node.SetAndObserveDisplayNodeID(slicer.mrmlScene.AddNode(display).GetID())
-    return node
+    return slicer.mrmlScene.AddNode(node)
 
 
 def _pointsOf(points: Sequence[Ras]) -> vtk.vtkPoints:

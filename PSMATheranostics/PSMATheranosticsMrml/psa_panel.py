@@ -33,6 +33,7 @@ class PsaPanel:
         self._change = change
         self._results: Results | None = None
         self._folder: Path | None = None
+        self._proposed: date | None = None  # the day that was filled in for the next value
         self._isIdle = True
         ui.psaTable.connect("itemSelectionChanged()", self._updateEnabled)
         ui.psaValueLineEdit.connect("textChanged(QString)", lambda _text: self._updateEnabled())
@@ -49,7 +50,7 @@ class PsaPanel:
         """Show the values of a case and what they say."""
         self._results = results
         if session.caseFolder() != self._folder:  # what was typed for one man is not stored with another
-            self._folder = session.caseFolder()
+            self._folder, self._proposed = session.caseFolder(), None
             self._ui.psaValueLineEdit.text = ""
             self._say("")
         values = () if results is None else results.psa
@@ -61,9 +62,7 @@ class PsaPanel:
         )
         table.setVisible(bool(values))
         self._ui.psaLabel.text = "" if results is None else psaLines(results)
-        if results is not None and results.studies and not self._ui.psaValueLineEdit.text:
-            last = results.studies[-1].acquired
-            self._ui.psaDateEdit.setDate(qt.QDate(last.year, last.month, last.day))
+        self._proposeDay()
         self._ui.psaLabel.enabled = table.enabled = True
         self._updateEnabled()
 
@@ -126,6 +125,14 @@ class PsaPanel:
             return
         if self._change(lambda case: add_psa_values(case, values), _("The values cannot be stored.")):
             self._say(_("{count} values read from {file}.").format(count=len(values), file=path.name))
+
+    def _proposeDay(self) -> None:
+        """Fill in the day of the last study once: a day that the user chose stays, whatever changes meanwhile."""
+        studies = () if self._results is None else self._results.studies
+        last = studies[-1].acquired.date() if studies else None
+        if last is not None and last != self._proposed and not self._ui.psaValueLineEdit.text:
+            self._proposed = last
+            self._ui.psaDateEdit.setDate(qt.QDate(last.year, last.month, last.day))
 
     def _updateEnabled(self) -> None:
         ui, canChange = self._ui, self._results is not None and self._isIdle

@@ -154,9 +154,9 @@ def _newCenter(name: str, color: Point) -> slicer.vtkMRMLMarkupsFiducialNode:
     display.SetVisibility3D(False)
     node = slicer.vtkMRMLMarkupsFiducialNode()
     _prepare(node, name)
-    node = slicer.mrmlScene.AddNode(node)
+    # Before the node comes into the scene, where one without a look is given another that would stay behind.
     node.SetAndObserveDisplayNodeID(slicer.mrmlScene.AddNode(display).GetID())
-    return node
+    return slicer.mrmlScene.AddNode(node)
 
 
 def _newBall(name: str, color: Point, sphere: vtk.vtkSphereSource) -> slicer.vtkMRMLModelNode:

@@ -71,6 +71,8 @@ class ReferencePanel:
         self._observed: list[tuple[Any, int]] = []
         self._isFollowing = False
         self._said = ""
+        self._folder: Path | None = None
+        self._isOpen = False  # from ``show`` to ``close``: only then the views are ours
         self._image: tuple[tuple[Path, str], sitk.Image] | None = None  # in SUV, with case and name
         self.markers = ReferenceMarkers(self.move)
         self.process = PsmaProcess(self._onProgress, self._onPlaced)
@@ -80,8 +82,10 @@ class ReferencePanel:
 
     def show(self, results: Results | None, studyId: int | None = None) -> None:
         """Show the regions of a case; ``studyId`` is chosen where it is another one than was asked for before."""
-        self._results = results
+        self._results, self._isOpen = results, True
         self._missing = {} if results is None else _missingRegions()
+        if session.caseFolder() != self._folder:  # what was told is about another man
+            self._folder, self._said = session.caseFolder(), ""
         before = self.study()
         wanted = before if studyId == self._asked or studyId is None else studyId
         self._asked = studyId if studyId is not None else self._asked
@@ -102,6 +106,7 @@ class ReferencePanel:
 
     def close(self) -> None:
         """Take the regions out of the views; they are back at the next ``show``."""
+        self._isOpen = False
         self._unfollow()
         self.markers.remove()
         self._image = None
@@ -287,7 +292,7 @@ class ReferencePanel:
 
     def _showMarkers(self) -> None:
         """Show the spheres in the slices that show the study, and follow the views to other studies and layouts."""
-        isShown = self.ui.referenceShowCheckBox.checked and self.study() is not None
+        isShown = self._isOpen and self.ui.referenceShowCheckBox.checked and self.study() is not None
         if isShown and not self._isFollowing and slicer.app.layoutManager() is not None:
             slicer.app.layoutManager().connect("layoutChanged(int)", self._onLayout)
             self._isFollowing = True

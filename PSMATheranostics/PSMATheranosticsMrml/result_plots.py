@@ -162,7 +162,6 @@ class ResultPlots:
         plot, results = self.ui.resultPlotComboBox.currentData, self._results
         if results is None:
             return
-        days = {study.days_since_baseline: study.study_id for study in results.studies}
         if plot == COURSE:
             named = {_pointLabel(study): study.study_id for study in results.studies}
             if label in named:
@@ -170,7 +169,18 @@ class ResultPlots:
         elif plot == WATERFALL:
             self._onJump(label.partition(":")[0], self._choice()[0])
         elif label in {track.label for track in results.tracks}:
-            self._onJump(label, days.get(round(x)))
+            self._onJump(label, _drawnAt(results, label, round(x)))
+
+
+def _drawnAt(results: Results, track: str, day: int) -> int | None:
+    """The study on a day whose lesion of a track is drawn there: a SPECT of the same day is not, nor is one without."""
+    cells = next(each.cells for each in results.tracks if each.label == track)
+    there = {cell.study_id for cell in cells if cell.volume_ml is not None}
+    kinds = {study.modality for study in results.studies if study.is_baseline}
+    for study in results.studies:
+        if study.days_since_baseline == day and study.study_id in there and study.modality in kinds:
+            return study.study_id
+    return None
 
 
 def volumeChart(results: Results) -> slicer.vtkMRMLPlotChartNode | None:

@@ -35,19 +35,25 @@ class ResultTables:
     """Fills ``frame``, an empty frame with a layout. It changes nothing and reads no case.
 
     ``onJump`` gets track and study of what the user clicked: "" for a study as such, None for the study that the
-    results are about. There may be several of these at a time.
+    results are about; ``onLesion`` gets study and number of a lesion that was not followed and so has no track. There
+    may be several of these at a time.
 
     Usage:
-        tables = ResultTables(ui.resultTablesFrame, jumps.to)
+        tables = ResultTables(ui.resultTablesFrame, jumps.to, jumps.toLesion)
         tables.show(results)
         tables.select("L07", studyId)  # a lesion was clicked in a view
     """
 
-    def __init__(self, frame: qt.QFrame, onJump: Callable[[str, int | None], Any]) -> None:
+    def __init__(
+        self,
+        frame: qt.QFrame,
+        onJump: Callable[[str, int | None], Any],
+        onLesion: Callable[[int, int], Any],
+    ) -> None:
         widget = slicer.util.loadUI(str(UI_FOLDER / "ResultTables.ui"))
         frame.layout().addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
-        self._onJump = onJump
+        self._onJump, self._onUnfollowed = onJump, onLesion
         self._results: Results | None = None
         self._pairs: list[Pair] = []
         self._studies: list[int] = []
@@ -60,6 +66,9 @@ class ResultTables:
 
     def show(self, results: Results | None) -> None:
         """Show a case as it is now; what was chosen, sorted and selected stays where that is still there."""
+        from PSMATheranosticsLib.suv_results import in_suv
+
+        results = None if results is None else in_suv(results)
         self._results = results
         self._fillPairs()
         self._showTotals()
@@ -100,8 +109,11 @@ class ResultTables:
             found = [each for each in lesions if region == TOTAL or _regionName(each) == region]
             if found:
                 largest = max(found, key=lambda each: each.measures.volume_ml)
-                self.select(largest.track, studyId)
-                self._onJump(largest.track, studyId)
+                if largest.track:
+                    self.select(largest.track, studyId)
+                    self._onJump(largest.track, studyId)
+                else:
+                    self._onUnfollowed(studyId, largest.lesion)
                 return
 
     def _onLesion(self, track: str, column: int) -> None:

@@ -48,8 +48,19 @@ def setCaseFolder(folder: Path | None) -> None:
 
 
 def hasCase(folder: Path | None) -> bool:
-    """Whether ``folder`` holds a case."""
-    return folder is not None and (folder / "case.db").is_file()
+    """Whether ``folder`` holds a case; not, where it is out of reach, as on a drive that has gone."""
+    try:
+        return folder is not None and (folder / "case.db").is_file()
+    except OSError:  # which a file that was deleted does not raise
+        return False
+
+
+def isThere(folder: Path) -> bool:
+    """Whether there is such a folder within reach."""
+    try:
+        return folder.is_dir()
+    except OSError:
+        return False
 
 
 def requireCase() -> Path:

@@ -65,8 +65,9 @@ class SignOffPanel:
     def _updateEnabled(self) -> None:
         ui, results = self._ui, self._results
         isOpen = results is not None and results.sign_off.state != "signed"
-        isFree = results is not None and bool(results.studies) and not any(each.blocks for each in results.conflicts)
-        canSign = isOpen and isFree and self._isCurrent and self._isIdle
+        isFree = results is not None and not any(each.blocks for each in results.conflicts)
+        isFilled = results is not None and any(study.segmentation is not None for study in results.studies)
+        canSign = isOpen and isFree and isFilled and self._isCurrent and self._isIdle
         ui.signButton.enabled = ui.signNoteLineEdit.enabled = canSign
         ui.signButton.text = _("Sign again") if isOpen and results.sign_off.state == "reopened" else _("Sign")
         ui.signOffLabel.enabled = self._isCurrent

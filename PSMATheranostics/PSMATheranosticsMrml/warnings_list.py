@@ -45,7 +45,7 @@ class WarningsList:
         self._ui = ui
         self._onShow = onShow
         self._onSolve = onSolve
-        self._issues: list[Issue] = []
+        self._issues: dict[str, Issue] = {}  # by what rows are found by again when others come and go
         ui.warningsTable.setWordWrap(True)
         ui.warningsTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         ui.warningsTable.connect("cellClicked(int,int)", lambda row, _column: self._act(row, self._onShow))
@@ -55,13 +55,14 @@ class WarningsList:
 
     def show(self, results: Results | None) -> None:
         """Show the conflicts and warnings of a case."""
-        self._issues = [] if results is None else issues(results)
-        rows = [(str(index), _cells(issue, results)) for index, issue in enumerate(self._issues)]
+        found = [] if results is None else issues(results)
+        self._issues = {f"{issue.study} {issue.text}": issue for issue in found}
+        rows = [(key, _cells(issue, results)) for key, issue in self._issues.items()]
         table, count = self._ui.warningsTable, len(self._issues)
         fillTable(table, [_("Where"), _("What")], rows)
         table.setColumnWidth(0, min(table.columnWidth(0), 100))
         table.enabled = self._ui.warningsLabel.enabled = True
-        blocking = sum(issue.weight == _BLOCKS for issue in self._issues)
+        blocking = sum(issue.weight == _BLOCKS for issue in found)
         told = _("{count} in all, {blocking} of them block signing.").format(count=count, blocking=blocking)
         self._ui.warningsLabel.text = told if count else _("No warnings.") if results is not None else ""
         for widget in (table, self._ui.causeButton):
@@ -76,7 +77,7 @@ class WarningsList:
     def selected(self) -> Issue | None:
         """The issue of the selected row."""
         key = selectedKey(self._ui.warningsTable)
-        return self._issues[int(key)] if key else None
+        return self._issues.get(key)
 
     def solve(self) -> None:
         """Open where the selected issue can be solved."""
@@ -86,8 +87,8 @@ class WarningsList:
 
     def _act(self, row: int, action: Callable[[Issue], None]) -> None:
         key = keyOfRow(self._ui.warningsTable, row)
-        if key:
-            action(self._issues[int(key)])
+        if key in self._issues:
+            action(self._issues[key])
 
     def _updateEnabled(self) -> None:
         issue = self.selected()

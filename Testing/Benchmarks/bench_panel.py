@@ -72,7 +72,7 @@ def _tables(results: Any) -> None:
 
     frame = QtWidgets.QFrame()
     QtWidgets.QVBoxLayout(frame)
-    tables = ResultTables(frame, lambda _track, _study: None)
+    tables = ResultTables(frame, lambda _track, _study: None, lambda _study, _lesion: None)
 
     def anew() -> None:
         tables.show(None)

@@ -119,6 +119,33 @@ def organ_map(tmp_path: Path) -> list[str]:
     return ["--organ-map", f"2026-01-10={tmp_path / 'organs.nii.gz'}", "--organ-names", str(tmp_path / "labels.csv")]
 
 
+def test_a_table_of_organ_names_that_comes_along_is_given_by_its_name(tmp_path: Path, organ_map: list[str]):
+    options = [*organ_map[:2], "--organ-names", "total", "--registration", "identity", "--json"]
+    run = psma("run", write_studies(tmp_path / "in"), "--case", tmp_path / "case", *options)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+    baseline = events(run)[-1]["result"]["studies"][0]
+    assert any("left kidney" in region["reason"] for region in baseline["removed"])  # 3 is kidney_left there
+
+
+def test_settings_of_the_rule_sets_reach_the_rules(tmp_path: Path):
+    source, options = write_studies(tmp_path / "in"), ["--registration", "identity", "--json"]
+    run = psma("run", source, "--case", tmp_path / "a", "--rule-set", "percent", "--percent", "50", *options)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+    study = events(run)[-1]["result"]["studies"][0]
+    assert study["segmentation"]["settings"]["percent"] == 50.0
+    assert study["segmentation"]["threshold_suv"] is None  # each lesion has its own
+    assert all("50 % of its SUVmax" in lesion["reason"] for lesion in study["lesions"])
+    chosen = ["--rule-set", "liver", "--reference", "liver", "--reference-suv", "4.5"]
+    run = psma("run", source, "--case", tmp_path / "b", *chosen, *options)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+    study = events(run)[-1]["result"]["studies"][0]
+    assert study["segmentation"]["threshold_suv"] == 4.5
+    assert all("SUV 4.5 or more (by the SUVmean of the liver)" in lesion["reason"] for lesion in study["lesions"])
+    refused = psma("run", source, "--case", tmp_path / "c", "--percent", "50")
+    assert refused.returncode == 3 and "Unknown settings of the rule set suv3: percent" in refused.stderr
+    assert not (tmp_path / "c").exists()
+
+
 def test_uptake_in_an_organ_of_a_given_map_is_no_lesion(tmp_path: Path, organ_map: list[str]):
     options = [*organ_map, "--registration", "identity", "--json"]
     run = psma("run", write_studies(tmp_path / "in"), "--case", tmp_path / "case", *options)

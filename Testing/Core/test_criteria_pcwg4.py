@@ -221,3 +221,21 @@ def test_later_scans_and_sites_only_choose_among_the_branches(new):
             )
             answer = pcwg4(told)
             assert {answer.category, *answer.branches} - {"NE"} <= allowed
+
+
+# --- lesions that are back ---
+
+
+def test_a_lesion_that_is_back_after_it_was_gone_counts_as_new():
+    back = lesions(1, "bone", first=6)
+    assert pcwg4(lesions(5, "bone", 0)).category == NON_PD
+    response = pcwg4(lesions(5, "bone", 0), reappeared=back)
+    assert response.category == PD
+    assert any("L06" in note and "as new" in note for note in response.notes)
+    assert pcwg4(reappeared=lesions(1, "visceral")).category == PD
+    assert pcwg4(reappeared=back).category == NON_PD
+
+
+def test_where_new_lesions_cannot_be_counted_those_that_are_back_change_nothing():
+    back = lesions(6, "bone")
+    assert pcwg4(assessable=False, reappeared=back) == pcwg4(assessable=False)

@@ -187,6 +187,13 @@ def test_findings_come_by_region_in_the_standard_order_the_hottest_first(results
     assert "No lesion is segmented in: Local: prostate or prostate bed; Distant lymph nodes; Bone." in words_of(section)
 
 
+def test_where_a_region_is_not_known_no_region_is_said_to_be_free(results, case):
+    unknown = tuple(replace(lesion, region=Region("", "")) for lesion in results.studies[1].lesions)
+    text = words_of(built(FindingsSection(), last_study(results, lesions=unknown), case))
+    assert "No lesion is segmented in" not in text
+    assert "No lesion is known to be in: Local: prostate or prostate bed;" in text
+
+
 def test_more_than_twenty_lesions_are_summarised_by_region(results, case):
     lesion = results.studies[1].lesions[0]
     many = tuple(
@@ -316,6 +323,21 @@ def test_open_branches_and_a_category_that_was_signed_differently_are_shown(resu
     assert "When the results were signed this was RECIP-PD." in text
 
 
+def test_what_was_signed_is_not_told_of_other_criteria(results, case):
+    signed = SignOffResult("signed", "Dr. One", SIGNED, "", ((2, results.responses[0].category),))
+    others = (other(results, "PSA (PCWG3)", "PSA50", parts=(ResponsePart("PSA rise (PCWG4)", "no", ""),)),)
+    section = built(ResponseSection(), replace(results, other_responses=others, sign_off=signed), case)
+    assert "When the results were signed" not in words_of(section)
+    assert tables_of(section)[0].rows[0][3].below == ("PSA rise (PCWG4): no",)
+
+
+def test_parts_that_the_reason_names_already_are_not_said_twice(results, case):
+    parts = (ResponsePart("PSA", "PSA -5 %", ""), ResponsePart("RECIP 1.0", "RECIP-PD", ""))
+    one = replace(other(results, "PSA + RECIP 1.0", "PSA+RECIP-NR", parts=parts), why="PSA -5 %, RECIP-PD: neither")
+    (table,) = tables_of(built(ResponseSection(), replace(results, other_responses=(one,)), case))
+    assert table.rows[0][3].below == ()
+
+
 def test_other_criteria_stand_in_a_table_with_their_parts(results, case):
     parts = (ResponsePart("PSA", "NE", "no value"), ResponsePart("RECIP 1.0", "RECIP-PD", "grown"))
     others = (
@@ -372,6 +394,17 @@ def test_questions_and_warnings_name_their_study_and_step(results, case):
     none = words_of(built(LimitsSection(), replace(results, warnings=()), case))
     assert "No warnings and no open questions." in none
     assert "10.2967/jnumed.121.263072" in none and "erratum" in none
+
+
+def test_questions_that_say_the_same_of_many_lesions_are_one_row(results, case):
+    many = tuple(Conflict(f"L{number:02} counts as new.", True, 2, f"L{number:02}") for number in (3, 4, 5, 6, 8))
+    full = replace(results, conflicts=(*many, Conflict("L01 has a doubtful link.", False, 2, "L01")), warnings=())
+    (questions,) = tables_of(built(LimitsSection(), full, case))
+    assert rows_of(questions) == [
+        ["Follow-up 1", "before signing", "L03 counts as new."],
+        ["Follow-up 1", "open", "L01 has a doubtful link."],
+    ]
+    assert questions.rows[0][2].below == ("The same holds for 4: L04 to L06, L08.",)
 
 
 def test_methods_show_every_input_setting_and_what_was_left_out(results, case):

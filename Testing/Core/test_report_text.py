@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from datetime import date
 
 import pytest
 from PSMATheranosticsLib import i18n, report_text, report_words
 from PSMATheranosticsLib.clinical_model import PsaValue
+from PSMATheranosticsLib.link_reasons import link_reason
 from PSMATheranosticsLib.report_cells import counted
 from PSMATheranosticsLib.report_reasons import change_reason
 from PSMATheranosticsLib.status_colors import CLASS_MEANINGS, CLASSES, STATUS_MEANINGS, STATUSES
+from PSMATrackingLib import matching
 from report_page import Marked
 
 
@@ -149,3 +153,32 @@ def test_reasons_of_classes_are_told_in_the_language_of_the_report(reason, monke
 
 def test_a_reason_that_is_not_known_stays():
     assert change_reason("something else; counted with L01") == "something else; counted with L01"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "overlaps 1 %, next candidate touches as well; taken as a part that lies beside the whole",
+        "10 mm apart, no other candidate within 10 mm",
+        "touches, next candidate 2 mm away; where the registration bends much",
+        "9 mm apart, next candidate 2 mm away; in different tissue by the proposed regions; "
+        "on different sides by the proposed regions",
+    ],
+)
+def test_reasons_of_links_are_told_in_the_language_of_the_report(reason, monkeypatch):
+    assert link_reason(reason) == reason
+    monkeypatch.setattr(i18n, "_catalog", lambda code: Marked())
+    with i18n.language("de"):
+        parts = re.split("; |, ", link_reason(reason))
+    assert all(part.startswith("«") and part.endswith("»") for part in parts)
+    assert link_reason("drawn by hand") == "drawn by hand"
+
+
+def test_every_reason_that_tracking_gives_is_known(monkeypatch):
+    """The words are taken from where they are made, so that a new doubt is not forgotten here."""
+    source = inspect.getsource(matching)
+    doubts = re.findall(r'Doubt(?:\.where)?\(.*"([^"]+)"\)', source)
+    assert len(doubts) == 4
+    monkeypatch.setattr(i18n, "_catalog", lambda code: Marked())
+    with i18n.language("de"):
+        assert [link_reason(f"touches; {doubt}") for doubt in doubts] == [f"«touches»; «{doubt}»" for doubt in doubts]

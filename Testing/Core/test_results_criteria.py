@@ -95,6 +95,15 @@ def test_a_spect_is_compared_with_spect_alone_and_in_suv():
     assert [cell.volume_change_percent for cell in cells] == [0.0, None, None]
 
 
+def test_lesions_that_were_gone_in_between_are_told_as_back_and_new_ones_are_not(probe: Probe):
+    case = recorded(pets(0, 84, 168, 252), {1: {1: 9.0, 2: 9.0}, 2: {1: 9.0}, 3: {1: 9.0, 2: 5.0, 3: 1.0}, 4: {2: 5.0}})
+    collect_results(case, "probe")  # type: ignore[arg-type]
+    assert [told(probe, days).reappeared for days in (84,)] == [()]
+    assert [lesion.track for lesion in told(probe, 168).reappeared] == ["L02"]
+    assert told(probe, 168).reappeared[0].later_seen is True
+    assert [lesion.track for lesion in told(probe, 252).reappeared] == ["L02"]
+
+
 # Which criteria, and for which studies.
 
 

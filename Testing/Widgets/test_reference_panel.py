@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,36 @@ def test_spheres_leave_with_the_panel_and_outlive_a_closed_scene(host, panel):
     assert not balls()
     assert column(panel.ui.referenceTable, 0) == []
     assert not panel.ui.referencePlaceButton.enabled
+
+
+def test_what_ends_after_the_panel_was_left_puts_nothing_into_the_views_of_others(host, panel):
+    show_liver(host, panel)
+    panel.close()
+    panel._onChanged = lambda: None  # its module shows no panel that is not on the screen
+    panel._onPlaced(panel.process.run)
+    assert not balls()
+    assert not panel._observed
+
+
+def test_a_region_leaves_no_node_behind(host, panel):
+    import slicer
+
+    panel.ui.referenceShowCheckBox.checked = True
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    show_liver(host, panel)
+    assert slicer.mrmlScene.GetNumberOfNodes() > before
+    panel.close()
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def test_a_refusal_is_not_told_of_another_case(panel, tracked_case, tmp_path):
+    from PSMATheranosticsMrml import session
+
+    panel.move("liver", (400.0, 0.0, -420.0))
+    assert "reaches out of the image" in panel.ui.referenceNoteLabel.text
+    session.setCaseFolder(Path(shutil.copytree(tracked_case, tmp_path / "other")))
+    panel.show(session.results(), BASELINE)
+    assert "reaches out" not in panel.ui.referenceNoteLabel.text
 
 
 def test_the_study_that_is_asked_for_is_chosen_until_the_user_chooses_another(panel):

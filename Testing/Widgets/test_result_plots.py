@@ -183,6 +183,16 @@ def test_a_click_on_a_line_asks_for_its_lesion_at_the_nearer_study(host, plots, 
     assert plots.jumps[-1] == (track.label, BASELINE)
 
 
+def test_a_click_on_a_line_never_asks_for_a_spect_of_the_same_day(host, plots, results):
+    spect = replace(results.studies[2], study_id=9, modality="SPECT", label="SPECT 1", is_baseline=False)
+    plots.show(replace(results, studies=(*results.studies, spect)))
+    choose(plots.ui.resultPlotComboBox, LESIONS)
+    choose(plots.ui.resultPlotMetricComboBox, "SUVmax")
+    track = max(results.tracks, key=lambda each: each.cells[0].suv_max or 0.0)
+    click(host, plots, results.studies[2].days_since_baseline, track.cells[2].suv_max)
+    assert plots.jumps[-1] == (track.label, SECOND)
+
+
 def test_what_a_plot_is_of_stays_chosen_when_the_case_changes(plots, results):
     plots.show(results)
     assert not plots.ui.resultPlotMetricComboBox.isVisibleTo(plots.frame)

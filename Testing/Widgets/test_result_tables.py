@@ -27,14 +27,15 @@ def results(tracked_case: Path) -> Any:
 
 @pytest.fixture
 def tables(host: Any) -> Iterator[Any]:
-    """Tables in a frame of their own; ``tables.jumps`` are the tracks and studies that were asked for."""
+    """Tables in a frame of their own; ``tables.jumps`` are the tracks and studies that were asked for, or the studies
+    and numbers of lesions without a track."""
     from PSMATheranosticsMrml.result_tables import ResultTables
     from PySide6 import QtWidgets
 
     frame = QtWidgets.QFrame()
     QtWidgets.QVBoxLayout(frame)
-    jumps: list[tuple[str, int | None]] = []
-    made = ResultTables(frame, lambda track, study: jumps.append((track, study)))
+    jumps: list[tuple[Any, Any]] = []
+    made = ResultTables(frame, *[lambda first, second: jumps.append((first, second))] * 2)
     made.jumps, made.frame = jumps, frame
     yield made
     frame.deleteLater()
@@ -185,6 +186,14 @@ def test_of_an_organ_system_without_lesions_any_more_the_largest_one_there_was_i
     tables.ui.totalsTable.cellClicked.emit(column(tables.ui.totalsTable, 0).index("bone"), 0)
     largest = max(shown.study(BASELINE).lesions, key=lambda each: each.measures.volume_ml)
     assert tables.jumps == [(largest.track, BASELINE)]
+
+
+def test_an_organ_system_of_lesions_that_were_not_followed_asks_for_its_largest_one_by_number(tables, results):
+    shown = with_lesions(results, lambda _study, lesion: replace(lesion, track=""))
+    tables.show(shown)
+    tables.ui.totalsTable.cellClicked.emit(0, 0)
+    largest = max(shown.study(SECOND).lesions, key=lambda each: each.measures.volume_ml)
+    assert tables.jumps == [(SECOND, largest.lesion)]
 
 
 # Lesions over time
