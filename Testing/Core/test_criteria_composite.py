@@ -150,24 +150,27 @@ any_psa = st.lists(
 any_facts = st.none() | st.builds(
     ScanFacts, st.sampled_from(["", "PET", "SPECT"]), st.sampled_from(["", "68Ga-PSMA-11", "18F-PSMA-1007"])
 )
+any_lesions = st.lists(any_lesion, max_size=7).map(tuple)
 any_input = st.builds(
     ResponseInput,
-    any_volume,
-    any_volume,
-    any_answer,
-    any_answer,
-    st.none() | st.floats(0, 400),
-    any_facts,
-    any_facts,
-    st.sampled_from([None, *VISUAL_CHANGES]),
-    st.lists(any_lesion, max_size=7).map(tuple),
-    st.none() | st.builds(Growth, st.just("L02"), st.floats(-100, 500), st.just("SUVmax"), st.booleans()),
-    any_answer,
-    st.none() | st.floats(0, 300),
-    st.none() | st.integers(0, 5),
-    any_psa,
-    st.just(START),
-    st.just(START + timedelta(days=90)),
+    baseline_ttv_ml=any_volume,
+    followup_ttv_ml=any_volume,
+    new_lesions=any_answer,
+    residual_uptake=any_answer,
+    interval_days=st.none() | st.floats(0, 400),
+    baseline=any_facts,
+    followup=any_facts,
+    visual_change=st.sampled_from([None, *VISUAL_CHANGES]),
+    new_lesions_seen=any_lesions,
+    reappeared=any_lesions,
+    largest_growth=st.none()
+    | st.builds(Growth, st.just("L02"), st.floats(-100, 500), st.just("SUVmax"), st.booleans()),
+    clinical_progression=any_answer,
+    days_since_treatment=st.none() | st.floats(0, 300),
+    lesions_above_blood_pool=st.none() | st.integers(0, 5),
+    psa=any_psa,
+    baseline_day=st.just(START),
+    followup_day=st.just(START + timedelta(days=90)),
 )
 
 
