@@ -234,9 +234,10 @@ def test_layouts_make_slice_views_with_logics(host: Any) -> None:
     import slicer
 
     manager = slicer.app.layoutManager()
+    node = manager.layoutLogic().GetLayoutNode()
+    manager.layout = node.SlicerLayoutFourUpView
     assert manager.sliceViewNames() == ("Red", "Green", "Yellow")
     view = '<view class="vtkMRMLSliceNode" singletontag="HostTest"/>'
-    node = manager.layoutLogic().GetLayoutNode()
     node.AddLayoutDescription(9001, f'<layout type="horizontal"><item>{view}</item></layout>')
     manager.setLayout(9001)
     assert manager.sliceViewNames() == ("HostTest",)
