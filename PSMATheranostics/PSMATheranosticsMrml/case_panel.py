@@ -25,6 +25,7 @@ class CasePanel:
         self._ui = ui
         self._results: Results | None = None
         self._isHistoryShown = False
+        self._shown: Path | None = None  # the folder whose case was shown last: once there, it may have gone
         ui.historyCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: self._showHistory())
 
     def show(self, results: Results | None) -> None:
@@ -65,12 +66,13 @@ class CasePanel:
         folder = session.caseFolder()
         if folder is None:
             text = _("Open a case, or choose an empty folder to begin a new one.")
-        elif self._results is None and not session.isThere(folder):
+        elif self._results is None and folder == self._shown and not session.isThere(folder):
             told = _("{folder} is not there. Open the case where it is now, or import studies to begin a new one.")
             text = told.format(folder=escape(str(folder)))
         elif self._results is None:
             text = _("New case in {folder}: import studies to begin.").format(folder=escape(str(folder)))
         else:
+            self._shown = folder
             patient = self._results.patient
             text = _("<b>{name}</b> ({id}), {count} studies").format(
                 name=escape(cards.patientName(patient)),
