@@ -15,7 +15,7 @@ from .anatomy import Figure, build_man
 from .canvas import Array, Point
 from .organ_map_fit import Fit, Labels, fit_reference_man, organ_tissues
 from .outline import Posture
-from .tissues import Tissue
+from .tissues import BOWEL, Tissue
 
 _CANVAS_MM = 4.0
 
@@ -51,7 +51,8 @@ _REPLACED = (
 )
 _SINUS_DEPTH_MM = 10.0
 _SPOT_MM = 8.0
-_BOWEL = (Tissue.DUODENUM, Tissue.SMALL_BOWEL, Tissue.COLON)
+_SMOOTH, _ROUGH = 0.08, 0.35
+"""Relative standard deviation of the uptake within an organ, and within bowel: working values."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,14 @@ def upright(labels: sitk.Image) -> sitk.Image:
     return image
 
 
-def build_around(image: sitk.Image, names: Mapping[int, str], rng: np.random.Generator) -> tuple[Fit, Block]:
-    """The man around the organs, cropped to his skin."""
+def build_around(
+    image: sitk.Image, names: Mapping[int, str], rng: np.random.Generator, arms_up: bool | None = None
+) -> tuple[Fit, Block]:
+    """The man around the organs, cropped to his skin; ``arms_up`` None draws where his arms are."""
     organs = organ_codes(image, names)
     spots = urine_spots(rng)
-    posture = Posture(bool(rng.random() < 0.35), 120.0, spots)
+    drawn = bool(rng.random() < 0.35)
+    posture = Posture(drawn if arms_up is None else arms_up, 120.0, spots)
     canvas = build_man(Figure(fat_mm=float(rng.uniform(9.0, 24.0))), posture, int(rng.integers(2**31)), _CANVAS_MM)
     fit = fit_reference_man(canvas, organs, image.GetSpacing(), image.GetOrigin())
     x, y, z = grid_axes(image)
@@ -109,6 +113,16 @@ def grid_axes(image: sitk.Image) -> tuple[NDArray[np.float64], NDArray[np.float6
         o + s * np.arange(n) for o, s, n in zip(image.GetOrigin(), image.GetSpacing(), image.GetSize(), strict=True)
     )
     return x, y, z
+
+
+def voxel_at(
+    axes: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], spacing: Point, point: Point
+) -> tuple[int, int, int] | None:
+    """Voxel z, y, x in which a point lies (LPS mm) on axes x, y, z; None beyond them."""
+    index = [round((p - axis[0]) / step) for p, axis, step in zip(point, axes, spacing, strict=True)]
+    if any(not 0 <= i < len(axis) for i, axis in zip(index, axes, strict=True)):
+        return None
+    return index[2], index[1], index[0]
 
 
 def lay_block(
@@ -165,16 +179,21 @@ def _lay_organs(tissue: Labels, hu: NDArray[np.int16], organs: Labels, spacing: 
 def organ_uptake(block: Block, uptake: Mapping[Tissue, float], rng: np.random.Generator) -> Array:
     """SUVbw of organs and tissues before the blur; organs vary by some percent inside, bowel by much."""
     table = np.zeros(256, np.float32)
-    rough = np.full(256, 0.08, np.float32)
+    rough = default_roughness()
     for tissue, value in uptake.items():
         table[int(tissue)] = value
-    for code in _BOWEL:
-        rough[int(code)] = 0.35
     suv = table[block.tissue]
     coarse = grain(rng, [-(-n // 4) for n in suv.shape], (1.5, 1.5, 1.5))
     relief = np.repeat(np.repeat(np.repeat(coarse, 4, 0), 4, 1), 4, 2)[: suv.shape[0], : suv.shape[1], : suv.shape[2]]
     suv *= np.maximum(1.0 + rough[block.tissue] * relief, 0.1)
     return suv
+
+
+def default_roughness() -> Array:
+    """How much the uptake of each tissue code varies within it: little in organs, much in bowel."""
+    table = np.full(256, _SMOOTH, np.float32)
+    table[[int(tissue) for tissue in BOWEL]] = _ROUGH
+    return table
 
 
 def grain(rng: np.random.Generator, shape: Sequence[int], sigma_voxels: Sequence[float]) -> Array:

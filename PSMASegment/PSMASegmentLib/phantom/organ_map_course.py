@@ -26,6 +26,7 @@ from .organ_map_evolution import Evolution
 from .organ_map_fit import Fit, Places
 from .organ_map_lesions import Plan, Sower
 from .organ_map_painter import Man, Maps, Painted, cut, make_man, paint_visit
+from .phantom_settings import PLAIN, PhantomSettings
 
 LUTETIUM = "177Lu-PSMA-617"
 
@@ -57,7 +58,8 @@ class CourseVisit:
     run together have one label, and those too faint or too small have none; ``unseen`` holds their foci.
     ``bones`` are points in named bones (LPS mm), the same points at every visit; ``organ_middles`` are the middles of
     organs that lie whole within the scan, which are not the same points to the millimeter. All places are those of the
-    emission image; CT and organ map lie ``ct_shift_mm`` off it, as they may in patients.
+    emission image; CT and organ map lie ``ct_shift_mm`` off it, as they may in patients. ``tissues`` and
+    ``activity`` are those of :class:`organ_map_study.OrganMapPhantom`.
     """
 
     modality: str
@@ -72,6 +74,8 @@ class CourseVisit:
     bones: Mapping[str, Point]
     organ_middles: Mapping[str, Point]
     ct_shift_mm: Point
+    tissues: sitk.Image | None = None
+    activity: sitk.Image | None = None
 
     @property
     def landmarks(self) -> dict[str, Point]:
@@ -117,6 +121,7 @@ def organ_map_course(
     lesions: tuple[int, int] | None = None,
     marrow: bool = False,
     fields_mm: Mapping[int, tuple[float, float]] | None = None,
+    settings: PhantomSettings = PLAIN,
 ) -> OrganMapCourse:
     """Paint a synthetic course on the organ maps of one man at his visits, in the order of their dates.
 
@@ -129,6 +134,8 @@ def organ_map_course(
         marrow: two thirds of the lesions lie close together in the marrow of spine and pelvis.
         fields_mm: lower and upper end of what a visit images, as heights of the reference man (0 at the femoral heads,
             862 at the crown), for visits that image less than their map.
+        settings: what patients show besides, and the scanner; voxels, cuts and the number of lesions come from
+            ``maps``, ``fields_mm`` and ``lesions`` instead.
 
     Raises:
         ValueError: for no map, a map of other than whole numbers, an oblique grid, an unknown tracer, and maps without
@@ -137,11 +144,11 @@ def organ_map_course(
     if not maps:
         raise ValueError("A course needs at least one organ map; give that of the first visit.")
     rng = np.random.default_rng(seed)
-    man = make_man(maps, tracer, rng)
+    man = make_man(maps, tracer, rng, settings, seed)
     block = man.block(0, man.images[0])
     home = Plan(man.fits[0], block.tissue, block.axes, block.spacing, man.uptake)
     count = int(rng.integers(lesions[0], lesions[1] + 1)) if lesions is not None else _random_count(rng)
-    evolution = Evolution(rng, Sower(rng, home), count, marrow)
+    evolution = Evolution(rng, Sower(rng, home, settings.lesion_ml), count, marrow)
     painted = []
     for visit, image in enumerate(man.images):
         if visit and visit not in spect:
@@ -190,6 +197,8 @@ def _with_truth(man: Man, painted: Sequence[Painted], spect: Collection[int], se
             bones=bones_in_view(man.fits[number], visit.block),
             organ_middles=organs_in_view(visit.block, visit.ct.GetSize()[2]),
             ct_shift_mm=visit.ct_shift_mm,
+            tissues=visit.tissues,
+            activity=visit.activity,
         )
         for number, (visit, lesions) in enumerate(zip(painted, described, strict=True))
     ]

@@ -12,6 +12,7 @@ from scipy import ndimage
 from ..lesion_regions import BONE, DISTANT_NODE, PELVIC_NODE, PROSTATE_BED, VISCERAL, Region
 from .canvas import Point
 from .lesions import Lesion, gap_mm, radii_for
+from .organ_map_body import voxel_at
 from .organ_map_fit import Fit, Labels
 from .random_course import NODES, SUV_BY_KIND
 from .skeleton import bone_site, rib, vertebrae
@@ -51,10 +52,7 @@ class Plan:
 
     def index(self, point: Point) -> tuple[int, int, int] | None:
         """Voxel z, y, x of a point, None outside of the man's block."""
-        index = [round((p - axis[0]) / step) for p, axis, step in zip(point, self.axes, self.spacing, strict=True)]
-        if any(not 0 <= i < len(axis) for i, axis in zip(index, self.axes, strict=True)):
-            return None
-        return index[2], index[1], index[0]
+        return voxel_at(self.axes, self.spacing, point)
 
     def code_at(self, point: Point) -> Tissue | None:
         """Tissue at a point, None outside of the man's block."""
@@ -83,15 +81,18 @@ class Planned:
     near: str = ""
 
 
-def plan_lesions(rng: np.random.Generator, man: Plan) -> list[Planned]:
-    """Random lesions: about every tenth man has none, most have few, some have dozens.
+def plan_lesions(
+    rng: np.random.Generator, man: Plan, number: int | None = None, most: int = 45, median_ml: float = _MEDIAN_ML
+) -> list[Planned]:
+    """Random lesions: about every tenth man has none, most have few, some have dozens; or ``number`` of them.
 
+    ``most`` is the largest number, above 20, and ``median_ml`` the median volume before the site limits it.
     Share of sites, number and size are working values; SUVmax by site is that of 152 patients (PMC10241018 Table 2).
     """
     burden = rng.choice(4, p=(0.10, 0.55, 0.25, 0.10))
-    count = int(rng.integers(*((0, 1), (1, 6), (6, 21), (21, 46))[burden]))
-    sower = Sower(rng, man)
-    for _ in range(count):
+    count = int(rng.integers(*((0, 1), (1, 6), (6, 21), (21, most + 1))[burden]))
+    sower = Sower(rng, man, median_ml)
+    for _ in range(count if number is None else number):
         sower.sow()
     return sower.lesions
 
@@ -99,9 +100,10 @@ def plan_lesions(rng: np.random.Generator, man: Plan) -> list[Planned]:
 class Sower:
     """Finds places for lesions in one man; ``lesions`` are those he has."""
 
-    def __init__(self, rng: np.random.Generator, man: Plan) -> None:
+    def __init__(self, rng: np.random.Generator, man: Plan, median_ml: float = _MEDIAN_ML) -> None:
         self.rng = rng
         self.man = man
+        self.median_ml = median_ml
         self.level = float(rng.normal(0.0, 0.7))  # of this man, in units of the spread between lesions
         self.lesions: list[Planned] = []
         self._rims: dict[Tissue, NDArray[np.int64]] = {}
@@ -272,7 +274,7 @@ class Sower:
         """A lesion of random size, uptake and shape at a place; large ones have several lobes."""
         rng = self.rng
         if radii is None:
-            volume = float(np.clip(rng.lognormal(np.log(_MEDIAN_ML), _SPREAD), SMALLEST_ML, LARGEST_ML))
+            volume = float(np.clip(rng.lognormal(np.log(self.median_ml), _SPREAD), SMALLEST_ML, LARGEST_ML))
             while volume > largest_ml:
                 volume *= float(rng.uniform(0.3, 0.9))
             long = region.site.startswith("rib")

@@ -26,7 +26,7 @@ def plant(
     share = np.full(suv.shape, 0.5, np.float32)
     kept: list[Planned] = []
     for lesion in plan:
-        found = _fractions(lesion, block)
+        found = lesion_fractions(lesion, block)
         if found is None:
             continue
         window, inside, level = found
@@ -51,7 +51,7 @@ def plant(
     return table[truth], [kept[k - 1] for k in present]
 
 
-def _fractions(lesion: Planned, block: Block) -> tuple[tuple[slice, slice, slice], Array, Array] | None:
+def lesion_fractions(lesion: Planned, block: Block) -> tuple[tuple[slice, slice, slice], Array, Array] | None:
     """Window of the block, part of each voxel that is lesion, and the level of the lesion (0 middle, 1 surface)."""
     lows = [min(lobe.center[k] - lobe.reach_mm for lobe in lesion.lobes) for k in range(3)]
     highs = [max(lobe.center[k] + lobe.reach_mm for lobe in lesion.lobes) for k in range(3)]
