@@ -31,16 +31,19 @@ def train(options: argparse.Namespace, console: Console) -> int:
         from PSMASegmentLib.training.config import read_config
         from PSMASegmentLib.training.train import export_now, train_and_export
 
+        from .organ_files import read_organ_names
+
         config = read_config(options.config)
+        names = read_organ_names(config.organ_maps / "labels.csv") if config.kind == "segmentation" else None
         job = export_now if options.export else partial(train_and_export, minutes=options.minutes)
-        package, rounds = job(config, console.progress)
+        package, rounds = job(config, console.progress, organ_names=names)
     except ImportError as error:
         raise InputError(
             f"Training needs packages that are not installed ({error}). Install them with: "
             "pip install 'psmatheranostics[train]'"
         ) from error
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    except (ValueError, MemoryError) as error:
+        raise InputError(str(error) or "There is not enough memory. Use fewer maps or smaller crops.") from error
     result = {"rounds": rounds, "of": config.rounds, "package": None if package is None else str(package.folder)}
     if package is None:
         lines = [f"{rounds} of {config.rounds} rounds are done. Run the same command again to go on."]

@@ -12,17 +12,19 @@ from data_dir import ROOT
 from organ_map_files import write_organ_maps
 from PSMASegmentLib.clicks.click import Click
 from PSMASegmentLib.clicks.study import click_study
-from PSMASegmentLib.networks import package as packages
 from PSMASegmentLib.networks.click_finish import finish_click
 from PSMASegmentLib.networks.click_network import ClickNetwork, run_program, with_level
 from PSMASegmentLib.networks.click_request import click_request
 from PSMASegmentLib.networks.package import installed_packages, read_package, trust_package
 from PSMASegmentLib.training.click_rounds import ClickRounds
+from PSMASegmentLib.training.click_task import ClickTask
 from PSMASegmentLib.training.config import TrainingConfig, read_config
 from PSMASegmentLib.training.organ_maps import maps_to_train_on, read_organ_maps
 from PSMATheranosticsLib.commands_train import add_train_arguments, train
 from PSMATheranosticsLib.console import Console
 from PSMATheranosticsLib.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("own_user_folder")
 
 SMALL = """
 name: small
@@ -46,11 +48,6 @@ def config(tmp_path_factory) -> TrainingConfig:
     (folder / "small.yaml").write_text(SMALL, encoding="utf-8")
     pytest.importorskip("yaml", reason="training needs PyYAML")
     return read_config(folder / "small.yaml")
-
-
-@pytest.fixture(autouse=True)
-def own_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "user_folder", lambda: tmp_path / "user")
 
 
 class Killed(Exception):
@@ -87,7 +84,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_network_and_exports_it(config
     from PSMASegmentLib.training.loop import Training
 
     maps = read_organ_maps(maps_to_train_on(config.organ_maps))
-    straight = Training(replace(config, output=config.output / "straight"), ClickRounds(config, maps))
+    straight = Training(replace(config, output=config.output / "straight"), ClickTask(config, maps))
     straight.run()
 
     def kill(_fraction: float, message: str) -> None:
@@ -96,20 +93,20 @@ def test_a_run_that_was_killed_goes_on_to_the_same_network_and_exports_it(config
 
     halted = replace(config, output=config.output / "halted")
     with pytest.raises(Killed):
-        Training(halted, ClickRounds(halted, maps)).run(kill)
-    resumed = Training(halted, ClickRounds(halted, maps))
+        Training(halted, ClickTask(halted, maps)).run(kill)
+    resumed = Training(halted, ClickTask(halted, maps))
     assert 0 < resumed.finished_rounds < 4
     resumed.run()
     for name, value in straight.averaged.state_dict().items():
         assert torch.equal(value, resumed.averaged.state_dict()[name]), name
     assert list((halted.output / "tensorboard").iterdir())
     with pytest.raises(ValueError, match="other settings"):
-        Training(replace(halted, learning_rate=1.0), ClickRounds(halted, maps))
+        Training(replace(halted, learning_rate=1.0), ClickTask(halted, maps))
     checkpoint = halted.output / "checkpoint.pt"
     for torn in (b"torn", checkpoint.read_bytes()[:-2000]):
         checkpoint.write_bytes(torn)
         with pytest.raises(ValueError, match="begin anew"):
-            Training(halted, ClickRounds(halted, maps))
+            Training(halted, ClickTask(halted, maps))
     check_command_and_package(config)
 
 

@@ -8,48 +8,42 @@ from pathlib import Path
 from typing import Any
 
 from PSMASegmentLib.networks.channels import CHANNELS
+from PSMASegmentLib.training.run_config import RunConfig
+from PSMASegmentLib.training.segmentation_config import SegmentationConfig
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """One training run. Only ``name``, ``organ_maps`` and ``output`` must be given.
+class TrainingConfig(RunConfig):
+    """One run of kind "click".
 
-    ``organ_maps`` is a folder of organ maps KIND_PATIENT_DATE.nii.gz, of which ``maps`` are used (0: all). A round is
-    ``batch`` painted crops with lesions of ``volume_ml``, each answered ``interactions`` times with another click after
-    each answer. ``widths`` are the channels of the levels of the network, ``strides`` the steps between them and
-    ``fine_width`` the channels on the full grid. ``averaging`` is the share that the averaged weights keep at each
-    step. ``threads`` of the CPU are used; ``device`` is "cpu" or "cuda". A checkpoint is written to ``output`` every
-    ``checkpoint_s`` seconds, and the package to ``output``/package at the end, tested on ``test_crops`` painted crops
-    of held-out men. ``note`` goes into its card.
+    A round is ``batch`` painted crops with lesions of ``volume_ml``, each answered ``interactions`` times with another
+    click after each answer.
     """
 
-    name: str
-    organ_maps: Path
-    output: Path
-    title: str = ""
-    note: str = ""
     kind: str = "click"
-    seed: int = 1
-    maps: int = 0
-    rounds: int = 2000
-    batch: int = 8
     interactions: int = 3
     volume_ml: tuple[float, float] = (0.3, 80.0)
     channels: tuple[str, ...] = tuple(CHANNELS)
-    widths: tuple[int, ...] = (16, 32, 64, 96)
-    strides: tuple[int, ...] = (2, 2, 2)
-    fine_width: int = 8
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    averaging: float = 0.998
-    threads: int = 1
-    device: str = "cpu"
-    checkpoint_s: float = 60.0
-    test_crops: int = 200
+
+    def check(self, where: Path) -> None:
+        """Raise ValueError that says which setting of the file ``where`` makes no sense."""
+        super().check(where)
+        self.require_positive(where, ("interactions",))
+        unknown = [name for name in self.channels if name not in CHANNELS]
+        if unknown:
+            raise ValueError(f"{where}: there are no channels {', '.join(unknown)}; there are {', '.join(CHANNELS)}.")
+        if len(self.volume_ml) != 2 or not 0.0 < self.volume_ml[0] <= self.volume_ml[1]:
+            raise ValueError(f"{where}: volume_ml must be two volumes, the smaller one first.")
 
 
-def read_config(path: Path) -> TrainingConfig:
-    """Read a configuration; folders in it are relative to the file. Raises ValueError that says what is wrong."""
+KINDS: dict[str, type[RunConfig]] = {"click": TrainingConfig, "segmentation": SegmentationConfig}
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read a configuration of the ``kind`` it says, "click" where it says none; folders are relative to the file.
+
+    Raises ValueError that says what is wrong.
+    """
     import yaml
 
     try:
@@ -58,7 +52,10 @@ def read_config(path: Path) -> TrainingConfig:
         raise ValueError(f"The training configuration {path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"The training configuration {path} must hold lines of the form NAME: VALUE.")
-    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+    kind = str(values.get("kind", "click"))
+    if kind not in KINDS:
+        raise ValueError(f'{path}: kind is "{kind}"; known are {", ".join(KINDS)}.')
+    fields = {field.name: field for field in dataclasses.fields(KINDS[kind])}
     unknown = sorted(str(name) for name in values if name not in fields)
     if unknown:
         raise ValueError(
@@ -67,14 +64,22 @@ def read_config(path: Path) -> TrainingConfig:
     missing = [name for name in ("name", "organ_maps", "output") if not values.get(name)]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}.")
-    for name in ("organ_maps", "output"):
-        values[name] = (path.parent / Path(str(values[name])).expanduser()).resolve()
+    for name in ("organ_maps", "output", "bodies", "cases"):
+        if values.get(name):
+            values[name] = _beside(path, values[name])
+    if values.get("start_from") and _beside(path, values["start_from"]).exists():  # else the name of a package
+        values["start_from"] = str(_beside(path, values["start_from"]))
     try:
-        config = TrainingConfig(**{name: _typed(fields[name], value) for name, value in values.items()})
+        config = KINDS[kind](**{name: _typed(fields[name], value) for name, value in values.items()})
     except (TypeError, ValueError) as error:
         raise ValueError(f"A setting of {path} has the wrong form: {error}") from error
-    _check(config, path)
+    config.check(path)
     return config
+
+
+def _beside(path: Path, value: Any) -> Path:
+    """A path that is relative to the folder of the configuration."""
+    return (path.parent / Path(str(value)).expanduser()).resolve()
 
 
 def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
@@ -84,31 +89,13 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
         if kind.startswith("tuple"):
             item = {"f": float, "i": int, "s": str}[kind.removeprefix("tuple[")[0]]
             return tuple(item(part) for part in value)
-        if kind == "Path":
-            return Path(value)
-        converted = {"str": str, "int": int, "float": float}[kind](value)
+        if kind.startswith("Path"):
+            return Path(value) if value else None
+        if kind == "bool" and not isinstance(value, bool):
+            raise ValueError("true or false is needed")
+        converted = {"str": str, "int": int, "float": float, "bool": bool}[kind](value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{field.name}: {value!r} ({error})") from error
     if kind == "int" and converted != float(value):
         raise ValueError(f"{field.name}: {value!r} is no whole number")
     return converted
-
-
-def _check(config: TrainingConfig, path: Path) -> None:
-    if config.kind != "click":
-        raise ValueError(f'{path}: kind is "{config.kind}"; this version trains networks of kind "click".')
-    if config.device not in ("cpu", "cuda"):
-        raise ValueError(f'{path}: device is "{config.device}"; "cpu" and "cuda" are known.')
-    unknown = [name for name in config.channels if name not in CHANNELS]
-    if unknown:
-        raise ValueError(f"{path}: there are no channels {', '.join(unknown)}; there are {', '.join(CHANNELS)}.")
-    whole = ("rounds", "batch", "interactions", "threads", "test_crops", "fine_width")
-    low = [name for name in whole if getattr(config, name) < 1]
-    if low or config.maps < 0:
-        raise ValueError(f"{path}: {', '.join(low or ['maps'])} must be positive.")
-    if len(config.strides) != len(config.widths) - 1 or not config.strides:
-        raise ValueError(f"{path}: strides must have one number less than widths, and widths at least two.")
-    if len(config.volume_ml) != 2 or not 0.0 < config.volume_ml[0] <= config.volume_ml[1]:
-        raise ValueError(f"{path}: volume_ml must be two volumes, the smaller one first.")
-    if not 0.0 <= config.averaging < 1.0 or config.learning_rate <= 0.0:
-        raise ValueError(f"{path}: averaging must lie from 0 to below 1 and learning_rate above 0.")

@@ -5,82 +5,62 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PSMASegmentLib.networks.channels import DISTANCE_MM, SUV_THRESHOLD
 from PSMASegmentLib.networks.package import (
     CARD_FILE,
     DESCRIPTION_FILE,
     NETWORK_FILE,
     SCHEMA,
-    ModelPackage,
-    read_package,
+    Package,
+    read_any_package,
 )
-from PSMASegmentLib.networks.request import REQUEST_SPACING_MM, REQUEST_VOXELS
-from PSMASegmentLib.training.card import card_text
-from PSMASegmentLib.training.config import TrainingConfig
+from PSMASegmentLib.training.run_config import RunConfig
 
 if TYPE_CHECKING:
     import torch
 
 
-FLIPS = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
-"""All ways to mirror a question: eight answers to one click, for a better border."""
+def torchscript(network: torch.nn.Module, channels: int, voxels: int, frozen: bool = True) -> bytes:
+    """The network as a TorchScript program for the CPU, which one of ``voxels`` a side has shaped.
 
-
-def torchscript(network: torch.nn.Module, channels: int) -> bytes:
-    """The network as a frozen TorchScript program for the CPU."""
+    With ``frozen`` the weights are constants, which is fast; without they can be taken out again and trained on.
+    """
     import torch
 
     network = network.cpu().eval()
-    example = torch.zeros(1, channels, *(REQUEST_VOXELS,) * 3)
-    with torch.no_grad():
-        traced = torch.jit.freeze(torch.jit.trace(network, example))
-    buffer = io.BytesIO()
-    torch.jit.save(traced, buffer)
+    example = torch.zeros(1, channels, *(voxels,) * 3)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is announced to go
+        traced = torch.jit.trace(network, example)
+        traced = torch.jit.freeze(traced) if frozen else traced
+        buffer = io.BytesIO()
+        torch.jit.save(traced, buffer)
     return buffer.getvalue()
 
 
-def write_package(
-    folder: Path,
-    program: bytes,
-    config: TrainingConfig,
-    training: Mapping[str, Any],
-    metrics: Mapping[str, float],
-    level: float = 0.5,
-) -> ModelPackage:
-    """Write a package and read it back, which verifies it. Files of a package that was there are replaced."""
-    description = {
+def described(config: RunConfig, program: bytes) -> dict[str, Any]:
+    """What the description of a package of any kind begins with."""
+    return {
         "schema": SCHEMA,
         "name": config.name,
         "title": config.title or config.name,
         "kind": config.kind,
         "sha256": hashlib.sha256(program).hexdigest(),
-        "channels": list(config.channels),
-        "normalization": {
-            "log_uptake": f"log(1 + SUVbw / {SUV_THRESHOLD})",
-            "relative_uptake": "SUVbw over that at the last positive click",
-            "clicks": f"1 at a click, linear to 0 at {DISTANCE_MM} mm",
-        },
-        "voxels": REQUEST_VOXELS,
-        "spacing_mm": REQUEST_SPACING_MM,
-        "orientation": "any: the axes of the emission image",
-        "output": "probability of lesion",
-        "level": level,
-        "flips": FLIPS,
-        "modalities": ["PET"],
-        "units": "SUVbw",
-        "training": dict(training),
-        "metrics": dict(metrics),
     }
+
+
+def write_package(folder: Path, program: bytes, description: Mapping[str, Any], card: str) -> Package:
+    """Write a package and read it back, which verifies it. Files of a package that was there are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / NETWORK_FILE, program)
-    _write(folder / CARD_FILE, card_text(description).encode())
+    _write(folder / CARD_FILE, card.encode())
     # Last: a folder without description is no package.
     _write(folder / DESCRIPTION_FILE, (json.dumps(description, indent=2) + "\n").encode())
-    return read_package(folder)
+    return read_any_package(folder)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,101 +1,69 @@
-"""The training loop: network, loss, optimizer, averaged weights, checkpoints, and going on after any kill."""
+"""The training loop: optimizer, averaged weights, checkpoints, and going on after any kill."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import pickle
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from PSMASegmentLib.training.click_rounds import Batch, Target
-from PSMASegmentLib.training.config import TrainingConfig
+from PSMASegmentLib.training.run_config import RunConfig
 
 if TYPE_CHECKING:
     import torch
 
 Progress = Callable[[float, str], None]
-# What may change between two parts of one run.
-_FREE = ("output", "organ_maps", "threads", "device", "checkpoint_s", "test_crops", "title", "note")
-# A lesion of this volume weighs half of a huge one in the cross entropy.
-_CE_ML = 2.0
-# Little of it: it tells apart where Dice does not, but makes the network hedge about borders.
-_CE_SHARE = 0.05
 _GRADIENT_NORM = 5.0
-_FIRST_LOGIT = -4.0
+_UNREADABLE = (OSError, RuntimeError, EOFError, LookupError, pickle.UnpicklingError)
 
 
-class Rounds(Protocol):
-    """Where batches come from."""
+class Task(Protocol):
+    """What a network is trained for."""
 
-    def round(self, number: int) -> Generator[Batch, npt.NDArray[np.float32], None]:
-        """Batches of one round, each answered by ``send`` of the probabilities."""
+    half: bool
+    """Whether it is computed in half precision where the device has it."""
 
+    def network(self) -> torch.nn.Module:
+        """The network with the weights that training begins with; logits come out."""
 
-def new_network(config: TrainingConfig) -> torch.nn.Module:
-    """The network of a configuration with random weights; logits come out.
+    def round(self, number: int) -> Generator[Any, Any, None]:
+        """Batches of one round with their ``inputs`` (n, channels, z, y, x), each answered by ``send``."""
 
-    MONAI's U-Net with residual units does the thinking on strided grids, two convolutions that also see the inputs
-    draw the border on the full grid.
-    """
-    import torch
-    from monai.networks.layers.simplelayers import SkipConnection
-    from monai.networks.nets import UNet
+    def loss(self, logits: torch.Tensor, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
+        """The loss of a batch, and other figures of it by name to show."""
 
-    unet = UNet(
-        spatial_dims=3,
-        in_channels=len(config.channels),
-        out_channels=1,
-        channels=config.widths,
-        strides=config.strides,
-        num_res_units=1,
-        norm="BATCH",
-    )
-    # Almost every voxel is no lesion: starting there spares the first rounds.
-    last = [module for module in unet.modules() if isinstance(module, torch.nn.Conv3d)][-1]
-    if last.bias is not None:
-        torch.nn.init.constant_(last.bias, _FIRST_LOGIT)
-    seen, fine = len(config.channels) + 1, config.fine_width
-    details = torch.nn.Sequential(
-        torch.nn.Conv3d(seen, fine, 3, padding=1, bias=False), torch.nn.BatchNorm3d(fine), torch.nn.PReLU()
-    )
-    border = torch.nn.Conv3d(seen + fine, 1, 3, padding=1)
-    # At first the answer of the U-Net as it is: the last of what it is joined to.
-    torch.nn.init.zeros_(border.weight)
-    torch.nn.init.zeros_(border.bias)
-    with torch.no_grad():
-        border.weight[0, seen - 1, 1, 1, 1] = 1.0
-    return torch.nn.Sequential(SkipConnection(unet), SkipConnection(details), border)
+    def answers(self, logits: torch.Tensor) -> Any:
+        """What is sent back to the round for logits."""
 
 
 class Training:
-    """A run that can be stopped at any moment; the same seed gives the same network, stopped or not."""
+    """A run that can be stopped at any moment; on the CPU the same seed gives the same network, stopped or not.
 
-    def __init__(self, config: TrainingConfig, rounds: Rounds) -> None:
+    On a GPU sums are added up in another order each time, so that networks of one seed differ by rounding.
+    """
+
+    def __init__(self, config: RunConfig, task: Task) -> None:
         import torch
-        from monai.losses import DiceLoss
 
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.config = config
         self.finished_rounds = 0
         self.seconds = 0.0
-        self._rounds = rounds
-        self._device = torch.device(config.device)
-        self.network = new_network(config).to(self._device, memory_format=torch.channels_last_3d)
+        self._task = task
+        self._device = _device(config)
+        self._half = _half_type(self._device) if task.half else None
+        self.network = task.network().to(self._device, memory_format=torch.channels_last_3d)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self._optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        # Per lesion, so that a small one counts as much as a large one.
-        self._dice_loss = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)
-        self._checkpoint = config.output / "checkpoint.pt"
+        # float16 loses small gradients unless the loss is scaled up; bfloat16 does not.
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._half == torch.float16)
+        self._checkpoint = checkpoint_of(config)
         if self._checkpoint.exists():
             self._resume()
 
@@ -104,23 +72,21 @@ class Training:
         from torch.utils.tensorboard import SummaryWriter
 
         self.config.output.mkdir(parents=True, exist_ok=True)
-        with SummaryWriter(str(self.config.output / "tensorboard"), purge_step=self.finished_rounds) as writer:
+        with SummaryWriter(str(self.config.output / "tensorboard"), purge_step=self.finished_rounds + 1) as writer:
             saved = begun = time.monotonic()
             while self.finished_rounds < self.config.rounds:
                 started = time.monotonic()
                 if minutes is not None and started - begun > 60.0 * minutes:
                     break
-                losses, dices = self._round()
+                steps = self._round()
                 self.finished_rounds += 1
                 self.seconds += time.monotonic() - started
-                self._write(writer, losses, dices)
+                self._write(writer, steps)
                 if time.monotonic() - saved > self.config.checkpoint_s:
                     self.save()
                     saved = time.monotonic()
                 if progress is not None:
-                    before = " ".join(f"{value:.3f}" for value in dices)
-                    text = f"Round {self.finished_rounds}: loss {np.mean(losses):.3f}, Dice before each click {before}"
-                    progress(self.finished_rounds / self.config.rounds, text)
+                    progress(self.finished_rounds / self.config.rounds, _message(self.finished_rounds, steps))
         self.save()
 
     def save(self) -> None:
@@ -128,12 +94,13 @@ class Training:
         import torch
 
         values = {
-            "settings": settings_hash(self.config),
+            "settings": self.config.settings_hash(),
             "round": self.finished_rounds,
             "seconds": self.seconds,
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
         }
         partial = self._checkpoint.with_suffix(".partial")
         self.config.output.mkdir(parents=True, exist_ok=True)
@@ -141,15 +108,8 @@ class Training:
         partial.replace(self._checkpoint)
 
     def _resume(self) -> None:
-        import torch
-
-        try:
-            values: dict[str, Any] = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
-        except (OSError, RuntimeError, EOFError, LookupError, pickle.UnpicklingError) as error:
-            raise ValueError(
-                f"The checkpoint {self._checkpoint} cannot be read ({error}). Delete it to begin anew."
-            ) from error
-        if values.get("settings") != settings_hash(self.config):
+        values = read_checkpoint(self._checkpoint, self.config.device)
+        if values.get("settings") != self.config.settings_hash():
             raise ValueError(
                 f"The checkpoint {self._checkpoint} belongs to other settings. Go on with those it was made with, or "
                 "give another output folder."
@@ -157,55 +117,45 @@ class Training:
         self.network.load_state_dict(values["network"])
         self.averaged.load_state_dict(values["averaged"])
         self._optimizer.load_state_dict(values["optimizer"])
+        if self._scaler.is_enabled() and values.get("scaler"):
+            self._scaler.load_state_dict(values["scaler"])
         self.finished_rounds = int(values["round"])
         self.seconds = float(values["seconds"])
 
-    def _round(self) -> tuple[list[float], list[float]]:
-        """Train on one round: the loss of each batch, and the mean Dice of the masks that each batch began with."""
-        losses, dices = [], []
+    def _round(self) -> list[dict[str, float]]:
+        """Train on one round: the figures of each batch."""
+        steps = []
         rate = self._learning_rate()
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        batches = self._rounds.round(self.finished_rounds)
+        batches = self._task.round(self.finished_rounds)
         batch = next(batches)
         while True:
-            loss, answers = self._step(batch)
-            losses.append(loss)
-            dices.append(float(np.mean(batch.dice)))
+            figures, answers = self._step(batch)
+            steps.append(figures)
             try:
                 batch = batches.send(answers)
             except StopIteration:
-                return losses, dices
+                return steps
 
-    def _step(self, batch: Batch) -> tuple[float, npt.NDArray[np.float32]]:
-        """One step of the optimizer: the loss, and the probabilities (n, z, y, x) before it."""
+    def _step(self, batch: Any) -> tuple[dict[str, float], Any]:
+        """One step of the optimizer: the figures of the batch, and the answers before it."""
         import torch
 
         self.network.train()
         inputs = torch.from_numpy(batch.inputs).to(self._device, memory_format=torch.channels_last_3d)
-        logits = self.network(inputs)
-        losses = [self._loss(answer[0], target) for answer, target in zip(logits, batch.targets, strict=True)]
-        loss = torch.stack(losses).mean()
+        with torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None):
+            logits = self.network(inputs)
+        logits = logits.float()
+        loss, figures = self._task.loss(logits, batch)
         self._optimizer.zero_grad()
-        loss.backward()
+        self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self._optimizer)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
-        self._optimizer.step()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         self._average()
-        return float(loss.detach()), torch.sigmoid(logits.detach())[:, 0].cpu().numpy()
-
-    def _loss(self, logits: torch.Tensor, target: Target) -> torch.Tensor:
-        """Dice and cross entropy of one lesion on voxels of the scan, which the logits (z, y, x) are brought to."""
-        import torch
-
-        for axis, matrix in enumerate(target.matrices):
-            weights = torch.from_numpy(matrix).to(self._device)
-            logits = torch.tensordot(weights, logits, dims=([1], [axis])).movedim(0, axis)
-        truth = torch.from_numpy(target.truth).to(self._device)
-        entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
-        # Over the size of the lesion, so that a small one counts about as much as a large one.
-        entropy = entropy * target.voxel_ml / (truth.sum() * target.voxel_ml + _CE_ML)
-        dice: torch.Tensor = self._dice_loss(logits[None, None], truth[None, None])
-        return dice + _CE_SHARE * entropy
+        return {"loss": float(loss.detach()), **figures}, self._task.answers(logits.detach())
 
     def _average(self) -> None:
         """Move the averaged weights a little towards the present ones."""
@@ -227,18 +177,56 @@ class Training:
         warm = min(1.0, (self.finished_rounds + 1) / max(1.0, 0.02 * self.config.rounds))
         return self.config.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
-    def _write(self, writer: Any, losses: list[float], dices: list[float]) -> None:
-        for number, (loss, value) in enumerate(zip(losses, dices, strict=True)):
-            writer.add_scalar(f"loss/click_{number + 1}", loss, self.finished_rounds)
-            writer.add_scalar(f"dice_before/click_{number + 1}", value, self.finished_rounds)
+    def _write(self, writer: Any, steps: list[dict[str, float]]) -> None:
+        for number, figures in enumerate(steps, start=1):
+            for name, value in figures.items():
+                writer.add_scalar(f"{name}/step_{number}", value, self.finished_rounds)
         writer.add_scalar("learning_rate", self._learning_rate(), self.finished_rounds)
 
 
-def shaping_settings(config: TrainingConfig) -> dict[str, Any]:
-    """All settings that shape the network and what it sees; a checkpoint must agree with them to go on."""
-    return {name: value for name, value in sorted(asdict(config).items()) if name not in _FREE}
+def checkpoint_of(config: RunConfig) -> Path:
+    """Where a run keeps its checkpoint."""
+    return config.output / "checkpoint.pt"
 
 
-def settings_hash(config: TrainingConfig) -> str:
-    """SHA-256 of the shaping settings."""
-    return hashlib.sha256(repr(shaping_settings(config)).encode()).hexdigest()
+def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """What a checkpoint holds. Raises ValueError where it cannot be read."""
+    import torch
+
+    try:
+        values: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        if not {"round", "network", "averaged"} <= set(values):
+            raise LookupError("it is no checkpoint of a training")
+    except _UNREADABLE as error:
+        raise ValueError(f"The checkpoint {path} cannot be read ({error}). Delete it to begin anew.") from error
+    return values
+
+
+def _message(number: int, steps: list[dict[str, float]]) -> str:
+    """The figures of a round in one line."""
+    told = [f"{name.replace('_', ' ')} {' '.join(f'{figures[name]:.3f}' for figures in steps)}" for name in steps[0]]
+    return f"Round {number}: {', '.join(told)}"
+
+
+def _device(config: RunConfig) -> torch.device:
+    import torch
+
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("The configuration says device: cuda, and torch finds no such device here. Set device: cpu.")
+    return torch.device(config.device)
+
+
+def _half_type(device: torch.device) -> torch.dtype | None:
+    """The half precision that a device computes fast in; None for the CPU."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def part(progress: Progress | None, low: float, high: float) -> Progress | None:
+    """The progress of a part of the work, which goes from ``low`` to ``high`` of the whole."""
+    if progress is None:
+        return None
+    return lambda fraction, message: progress(low + (high - low) * fraction, message)

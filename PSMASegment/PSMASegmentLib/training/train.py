@@ -1,99 +1,46 @@
-"""One training run from its configuration to the package."""
+"""One training run from its configuration to the package, of any kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
-
-from PSMASegmentLib.networks.channels import input_channels
-from PSMASegmentLib.networks.click_network import load_program, run_program, with_level
-from PSMASegmentLib.networks.package import ModelPackage
-from PSMASegmentLib.networks.request import ClickRequest
-from PSMASegmentLib.phantom.held_out import patient_of
-from PSMASegmentLib.training.click_rounds import ClickRounds
-from PSMASegmentLib.training.click_test import best_level, click_curves, summary
+from PSMASegmentLib.networks.package import Package
+from PSMASegmentLib.training.click_run import export_click_network, train_click_network
 from PSMASegmentLib.training.config import TrainingConfig
-from PSMASegmentLib.training.export import FLIPS, torchscript, write_package
-from PSMASegmentLib.training.loop import Training, shaping_settings
-from PSMASegmentLib.training.organ_maps import maps_to_test_on, maps_to_train_on, read_organ_maps, spread
-
-Progress = Callable[[float, str], None]
-_TEST_MAPS = 40
-_LEVEL_CROPS = 200
-_LEVEL_SEED = 30_000_001
-# Shares of the work for the progress: reading, training, testing.
-_READ, _TRAINED = 0.02, 0.95
+from PSMASegmentLib.training.loop import Progress
+from PSMASegmentLib.training.run_config import RunConfig
+from PSMASegmentLib.training.segmentation_config import SegmentationConfig
+from PSMASegmentLib.training.segmentation_run import export_segmentation_network, train_segmentation_network
 
 
 def train_and_export(
-    config: TrainingConfig, progress: Progress | None = None, *, minutes: float | None = None
-) -> tuple[ModelPackage | None, int]:
+    config: RunConfig,
+    progress: Progress | None = None,
+    *,
+    minutes: float | None = None,
+    organ_names: Mapping[int, str] | None = None,
+) -> tuple[Package | None, int]:
     """Train, or go on where the last run was stopped; then export. Returns the package and the rounds done.
 
-    With ``minutes``, stop after so many of training; there is no package while rounds are left. Raises ValueError for
-    organ maps or a checkpoint that do not fit, ImportError without torch and MONAI.
+    ``organ_names`` says which organ each value of the organ maps is; networks for whole studies need it. With
+    ``minutes``, stop after so many of training; there is no package while rounds are left. Raises ValueError for organ
+    maps, cases or a checkpoint that do not fit, ImportError without torch and MONAI, MemoryError.
     """
-    files = spread(maps_to_train_on(config.organ_maps), config.maps)
-    maps = read_organ_maps(files, _part(progress, 0.0, _READ))
-    training = Training(config, ClickRounds(config, maps))
-    training.run(_part(progress, _READ, _TRAINED), minutes=minutes)
-    if training.finished_rounds < config.rounds:
-        return None, training.finished_rounds
-    return _export(config, training, files, _part(progress, _TRAINED, 1.0)), training.finished_rounds
+    if isinstance(config, TrainingConfig):
+        return train_click_network(config, progress, minutes=minutes)
+    return train_segmentation_network(_segmentation(config), organ_names or {}, progress, minutes=minutes)
 
 
-def export_now(config: TrainingConfig, progress: Progress | None = None) -> tuple[ModelPackage, int]:
+def export_now(
+    config: RunConfig, progress: Progress | None = None, *, organ_names: Mapping[int, str] | None = None
+) -> tuple[Package, int]:
     """Export a run as far as it is, without training on; one in progress is not disturbed. Raises as training does."""
-    files = spread(maps_to_train_on(config.organ_maps), config.maps)
-    training = Training(config, ClickRounds(config, []))
-    if not training.finished_rounds:
-        raise ValueError(f"{config.output} holds no checkpoint of this run to export. Train first.")
-    return _export(config, training, files, progress), training.finished_rounds
+    if isinstance(config, TrainingConfig):
+        return export_click_network(config, progress)
+    return export_segmentation_network(_segmentation(config), organ_names or {}, progress)
 
 
-def _export(
-    config: TrainingConfig, training: Training, files: Sequence[Path], progress: Progress | None
-) -> ModelPackage:
-    """The package: its border is chosen on men trained on, its figures are from men held out."""
-    program = torchscript(training.averaged, len(config.channels))
-    network = load_program(program)
-
-    def ask(request: ClickRequest) -> npt.NDArray[np.float32]:
-        return run_program(network, input_channels(request, config.channels), FLIPS)
-
-    known = read_organ_maps(spread(files, _TEST_MAPS))
-    level = best_level(ask, known, min(_LEVEL_CROPS, config.test_crops), _LEVEL_SEED)
-    held_out = read_organ_maps(spread(maps_to_test_on(config.organ_maps), _TEST_MAPS))
-    curves = click_curves(
-        lambda request: with_level(ask(request), level), held_out, config.test_crops, progress=progress
-    )
-    return write_package(
-        config.output / "package",
-        program,
-        config,
-        training={
-            "data": "synthetic: crops painted on real organ maps",
-            "settings": shaping_settings(config),
-            "maps": len(files),
-            "men": len({patient_of(path) for path in files}),
-            "rounds": training.finished_rounds,
-            "batch": config.batch,
-            "interactions": config.interactions,
-            "seconds": round(training.seconds),
-            "seed": config.seed,
-            "volume_ml": list(config.volume_ml),
-            "note": config.note,
-            "parameters": sum(weights.numel() for weights in training.averaged.parameters()),
-        },
-        metrics=summary(curves),
-        level=level,
-    )
-
-
-def _part(progress: Progress | None, low: float, high: float) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda fraction, message: progress(low + (high - low) * fraction, message)
+def _segmentation(config: RunConfig) -> SegmentationConfig:
+    if not isinstance(config, SegmentationConfig):
+        raise ValueError(f'There is no training of kind "{config.kind}".')
+    return config
