@@ -1,8 +1,8 @@
 """The segmentation engine: images in, lesion labels out, by one of the methods in two tables.
 
 ``METHODS`` are methods by their name, ``MODEL_METHODS`` those that run a model: their name goes on with a colon and
-which model, such as "package:NAME" or "nnunet:FOLDER". A model stays loaded as long as the engine lives and no other
-model is asked for.
+which model, such as "package:NAME" or "nnunet:FOLDER"; instead of a path there may be the name of a model that is
+installed. A model stays loaded as long as the engine lives and no other model is asked for.
 """
 
 from __future__ import annotations
@@ -45,25 +45,30 @@ def _package(name: str, confirm: Confirm | None) -> SegmentationMethod:
     return NetworkMethod(f"package:{name}", PackageModel(name, confirm))
 
 
-def _nnunet(folder: str, _: Confirm | None) -> SegmentationMethod:
+def _nnunet(which: str, _: Confirm | None) -> SegmentationMethod:
+    from PSMASegmentLib.inference.asked_model import model_place
     from PSMASegmentLib.inference.network_method import NetworkMethod
     from PSMASegmentLib.inference.nnunet_model import NnunetFolderModel
 
-    return NetworkMethod(f"nnunet:{Path(folder).name}", NnunetFolderModel(Path(folder)))
+    return NetworkMethod(f"nnunet:{Path(which).name}", NnunetFolderModel(model_place("nnunet", which)))
 
 
-def _bundle(folder: str, confirm: Confirm | None) -> SegmentationMethod:
+def _bundle(which: str, confirm: Confirm | None) -> SegmentationMethod:
+    from PSMASegmentLib.inference.asked_model import model_place
     from PSMASegmentLib.inference.bundle_model import BundleModel
     from PSMASegmentLib.inference.network_method import NetworkMethod
 
-    return NetworkMethod(f"bundle:{Path(folder).name}", BundleModel(Path(folder), confirm))
+    return NetworkMethod(f"bundle:{Path(which).name}", BundleModel(model_place("bundle", which), confirm))
 
 
-def _torchscript(file: str, confirm: Confirm | None) -> SegmentationMethod:
+def _torchscript(which: str, confirm: Confirm | None) -> SegmentationMethod:
+    from PSMASegmentLib.inference.asked_model import model_place
     from PSMASegmentLib.inference.network_method import NetworkMethod
     from PSMASegmentLib.inference.torchscript_model import TorchScriptModel
 
-    return NetworkMethod(f"torchscript:{Path(file).name}", TorchScriptModel(Path(file), confirm))
+    return NetworkMethod(
+        f"torchscript:{Path(which).name}", TorchScriptModel(model_place("torchscript", which), confirm)
+    )
 
 
 MODEL_METHODS: dict[str, Callable[[str, Confirm | None], SegmentationMethod]] = {
@@ -74,7 +79,12 @@ MODEL_METHODS: dict[str, Callable[[str, Confirm | None], SegmentationMethod]] = 
 }
 """By what stands before the colon: makes a method of what stands behind it. Nothing is loaded for that."""
 
-_MODEL_WHAT = {"package": "NAME", "nnunet": "FOLDER", "bundle": "FOLDER", "torchscript": "FILE"}
+_MODEL_WHAT = {
+    "package": "NAME",
+    "nnunet": "FOLDER or NAME",
+    "bundle": "FOLDER or NAME",
+    "torchscript": "FILE or NAME",
+}
 
 
 class SegmentationEngine:

@@ -36,9 +36,9 @@ LARGEST_GROWTH_MM = 10.0
 class ReferenceUptake:
     """SUVmean and standard deviation of the reference organ, and where they come from.
 
-    ``source`` is "organ map", "rules" (the organ was found by its uptake and place) or "entered". ``center_mm`` (LPS)
-    and ``radius_mm`` are those of the sphere that was measured, None where the values were entered. ``suv_sd`` is None
-    where none was entered and the threshold has no use for one.
+    ``source`` is "organ map", "rules" (the organ was found by its uptake and place), "reader" (who placed the region by
+    hand) or "entered". ``center_mm`` (LPS) and ``radius_mm`` are those of the sphere that was measured, None where the
+    values were entered. ``suv_sd`` is None where none was entered and the threshold has no use for one.
     """
 
     organ: str
@@ -59,13 +59,16 @@ class ReferenceUptake:
 def reference_uptake(images: Images, rules: RuleSet, hounsfield: Coarse | None) -> ReferenceUptake:
     """Uptake of the reference organ of a rule set, entered or measured away from edges, foci and bile ducts.
 
-    ``hounsfield`` is that of ``physiology.hounsfield_of``. The organ is taken from the organ map where its table of
-    names tells about it, otherwise it is looked for by rules. Raises ValueError where the organ depends on a tracer
-    that is not known, or cannot be measured.
+    ``hounsfield`` is that of ``physiology.hounsfield_of``. A region that a reader placed counts as it is. Else the
+    organ is taken from the organ map where its table of names tells about it, otherwise looked for by rules. Raises
+    ValueError where the organ depends on a tracer that is not known, or cannot be measured.
     """
-    organ = _organ(images.tracer, rules)
+    organ = reference_organ(images.tracer, rules)
     if rules.reference_mean is not None:
         return ReferenceUptake(organ, rules.reference_mean, rules.reference_sd, "entered")
+    for region in images.references:
+        if region.name == organ:
+            return _measured(region, organ, "reader")
     if images.organs is not None and organ in regions_named(images.organs):
         source = "organ map"
         placed = place_references(images.emission, images.organs, None, [organ])
@@ -91,7 +94,8 @@ def reference_threshold(reference: ReferenceUptake, rules: RuleSet) -> float:
     return max(value, rules.threshold)
 
 
-def _organ(tracer: str, rules: RuleSet) -> str:
+def reference_organ(tracer: str, rules: RuleSet) -> str:
+    """The organ that a rule set measures, "liver" or "spleen"; ValueError where a tracer decides that is not known."""
     if rules.reference != BY_TRACER:
         return rules.reference
     if not tracer.strip():
@@ -104,9 +108,10 @@ def _organ(tracer: str, rules: RuleSet) -> str:
 
 def _measured(region: Reference, organ: str, source: str) -> ReferenceUptake:
     if region.suv_mean <= 0:
+        where = "the region lies in the organ" if source == "reader" else "the organ map belongs to this study"
         raise ValueError(
             f"The SUVmean of the {organ} is {region.suv_mean:g}: no threshold can be made of it. "
-            "Check that the organ map belongs to this study and the image is in SUV."
+            f"Check that {where} and the image is in SUV."
         )
     note = region.note
     if source == "rules":

@@ -12,17 +12,25 @@ import SimpleITK as sitk
 from PSMASegmentLib.grids import require_scalar_3d
 from PSMASegmentLib.measure import Point
 from PSMASegmentLib.organs import OrganMap
+from PSMASegmentLib.reference_regions import Reference
 
 
 @dataclass(frozen=True)
 class Images:
-    """One study: emission image in ``units`` ("SUVbw"); CT in HU and organ map, if any, on their own grids."""
+    """One study: emission image in ``units`` ("SUVbw"); CT in HU and organ map, if any, on their own grids.
+
+    ``prior`` is a mask of the lesions of another study of the same man (not 0 in lesions), registered to this one, on
+    any grid; only networks that were trained with one look at it. ``references`` are regions of normal uptake that a
+    reader placed on the emission image, in its units; rules by a reference organ take them before any of their own.
+    """
 
     emission: sitk.Image
     units: str
     tracer: str
     ct: sitk.Image | None = None
     organs: OrganMap | None = None
+    prior: sitk.Image | None = None
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,3 +114,5 @@ def check_images(images: Images) -> None:
         )
     if images.ct is not None:
         require_scalar_3d(images.ct, "CT")
+    if images.prior is not None:
+        require_scalar_3d(images.prior, "mask of lesions of another study")

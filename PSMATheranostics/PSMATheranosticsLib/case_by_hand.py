@@ -10,7 +10,7 @@ from .case_rows import click_record, from_json, now, to_json
 from .case_schema import image_of
 from .mask_patch import MaskPatch
 from .records import ClickRecord
-from .suv_emission import suv_emission
+from .suv_emission import require_suv
 
 MANUAL = "manual"
 
@@ -28,8 +28,8 @@ class CaseByHand(CaseReread):
         study = self.study(study_id)
         if self.segmentation(study_id) is not None:
             return
+        require_suv(study.scaling, study.label)
         emission = self._images.load(study.emission_id)
-        suv_emission(emission, study.scaling, study.label)
         labels = sitk.Image(emission.GetSize(), sitk.sitkUInt16)
         labels.CopyInformation(emission)
         row = {

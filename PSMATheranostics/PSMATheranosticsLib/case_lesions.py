@@ -29,7 +29,7 @@ from .journal import Change
 from .kept_edits import HandWork, Merged, hand_work, merge
 from .lesion_overlap import label_sizes
 from .records import LesionInput, LesionRecord, StudyRecord
-from .suv_emission import suv_emission
+from .suv_emission import require_suv, suv_emission
 
 LESIONS = """
 SELECT lesions.*, decision, lesion_decisions.reason AS decision_reason, number AS track,
@@ -69,7 +69,8 @@ class CaseLesions(CaseStudies):
     ) -> None:
         """Store the automatic result of one study, in place of an earlier one.
 
-        ``labels``: instance labels on the grid of the emission image, ``lesions``: one for each value in it.
+        ``labels``: instance labels on the grid of the emission image, ``lesions``: one for each value in it, measured
+        in SUVbw.
         ``physiology``: labels (uint8 or uint16, same grid) of what was taken for physiological, and their names.
         Decisions are kept: they apply to new lesions that lie with more than half of their voxels in the lesion that
         was decided on; the others are listed by ``orphaned_decisions``. Lesions that were corrected or drawn by hand
@@ -77,10 +78,12 @@ class CaseLesions(CaseStudies):
         elsewhere and are to count alone. Links of this study and all tracks are removed in the same step, because
         they have to be computed anew.
 
-        Raises InputError where labels, lesions and emission image do not fit together.
+        Raises InputError where labels, lesions and emission image do not fit together, or the SUVs of the study are not
+        known.
         """
         self._require_writer()
         study = self.study(study_id)
+        require_suv(study.scaling, study.label)
         labels = self._on_emission_grid(study, labels, "labels", _LESION_TYPES)
         _require_fit(study, labels, lesions)
         physiology_columns = self._physiology_columns(study, physiology)

@@ -183,6 +183,27 @@ def _to_5(database: Database) -> None:
         database.rows(statement)
 
 
+# Schema 5 said of low evidence only at the beginning of the reason. Probabilities stood there too, but rounded, and not
+# in all: they stay unknown.
+_LOW_EVIDENCE_IN_5 = "low evidence, to be decided by a reader: "
+_TO_6 = f"""
+ALTER TABLE lesions ADD COLUMN probability REAL CHECK (probability BETWEEN 0 AND 1);
+ALTER TABLE lesions ADD COLUMN low_evidence INTEGER NOT NULL DEFAULT 0 CHECK (low_evidence IN (0, 1));
+UPDATE lesions SET low_evidence = 1 WHERE reason GLOB '{_LOW_EVIDENCE_IN_5}*';
+"""
+
+
+def _to_6(database: Database) -> None:
+    """What a network says of a lesion: its probability, and whether much speaks against it."""
+    for statement in _TO_6.split(";"):
+        database.rows(statement)
+    _rewrite_journal(database, {"lesions": _lesion_to_6})
+
+
+def _lesion_to_6(row: Row) -> Row:
+    return {**row, "probability": None, "low_evidence": int(row["reason"].startswith(_LOW_EVIDENCE_IN_5))}
+
+
 def _with(new: Row, row: Row) -> Row:
     return {**row, **new}
 
@@ -202,4 +223,4 @@ def _rewritten(change: RowChange, new: Callable[[Row], Row]) -> RowChange:
 
 
 # What brings a case of version n to n + 1.
-MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
+MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6}

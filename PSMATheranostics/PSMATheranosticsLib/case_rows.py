@@ -219,6 +219,8 @@ def lesion_row(study_id: int, lesion: LesionInput, decision_id: int | None) -> R
         "sources": to_json([int(lesion.lesion)]),
         **region_columns(lesion.region),
         "region_decision_id": None,
+        "probability": _number(lesion.probability),
+        "low_evidence": int(lesion.low_evidence),
     }
 
 
@@ -267,6 +269,8 @@ def lesion_record(row: sqlite3.Row | Row) -> LesionRecord:
         mask=row["mask"],
         region=region,
         region_source=source if region.name else "",
+        probability=row["probability"],
+        low_evidence=bool(row["low_evidence"]),
     )
 
 

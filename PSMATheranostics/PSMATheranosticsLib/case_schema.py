@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # "PSMA" in ASCII, in the header of the file: tells a case from any other SQLite database.
 APPLICATION_ID = 0x50534D41
-SCHEMA_VERSION = 5  # with every new version goes a migration, in case_migrations.py
+SCHEMA_VERSION = 6  # with every new version goes a migration, in case_migrations.py
 
 # Constraints between rows are checked when a step is committed: a step may replace rows in any order.
 SCHEMA = """
@@ -104,6 +104,8 @@ CREATE TABLE lesions (
     region_site TEXT NOT NULL DEFAULT '',
     region_reason TEXT NOT NULL DEFAULT '',
     region_decision_id INTEGER REFERENCES region_decisions DEFERRABLE INITIALLY DEFERRED,
+    probability REAL CHECK (probability BETWEEN 0 AND 1),
+    low_evidence INTEGER NOT NULL DEFAULT 0 CHECK (low_evidence IN (0, 1)),
     PRIMARY KEY (study_id, lesion)
 ) WITHOUT ROWID;
 -- The clicks that edited masks, in the order they were made. lesion: the lesion that a click is about today, 0 where it

@@ -19,8 +19,12 @@ from .records import SegmentationRecord, VersionRecord
 
 VERSIONS = ("current", "automatic", "signed")
 _SIGNATURES = "SELECT * FROM signatures WHERE study_id = ? ORDER BY signature"
-# What lesions that were signed before schema 3 do not have.
-_ADDED: Row = dict.fromkeys(("region", "region_site", "region_reason", "chosen_region", "chosen_site"), "")
+# What lesions that were signed before schema 3, and before schema 6, do not have.
+_ADDED: Row = {
+    **dict.fromkeys(("region", "region_site", "region_reason", "chosen_region", "chosen_site"), ""),
+    "probability": None,
+    "low_evidence": 0,
+}
 
 
 class CaseVersions(CaseEdits):

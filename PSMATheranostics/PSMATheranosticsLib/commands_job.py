@@ -15,6 +15,8 @@ from .i18n import LANGUAGES
 from .output_names import PAPERS, REPORT, REPORT_PDF
 
 if TYPE_CHECKING:
+    from PSMASegmentLib.engine import SegmentationEngine
+
     from .results_model import Results
     from .study import Study
 
@@ -32,7 +34,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     settings = pipeline.RunSettings(options.method, _segmentation_settings(options), options.registration)
     settings.check()
     studies = _read(options, part(console.progress, 0.0, 0.2))
-    results = pipeline.run(studies, options.case, settings, part(console.progress, 0.2, 1.0))
+    results = pipeline.run(studies, options.case, settings, part(console.progress, 0.2, 1.0), _engine(console))
     return show_results(results, options, console)
 
 
@@ -120,9 +122,20 @@ def segment(options: argparse.Namespace, console: Console) -> int:
             )
         else:
             chosen = None if options.study is None else [options.study]
-            segment_studies(case, chosen, options.method, _segmentation_settings(options), console.progress)
+            settings = _segmentation_settings(options)
+            segment_studies(case, chosen, options.method, settings, console.progress, _engine(console))
         results = collect_results(case)
     return show_results(results, options, console)
+
+
+def _engine(console: Console) -> SegmentationEngine | None:
+    """An engine that asks the person at the terminal before a program runs that nobody trusts; None without one.
+
+    None stands for the engine that is kept for the process, which refuses such programs.
+    """
+    from PSMASegmentLib.engine import SegmentationEngine
+
+    return None if console.asking is None else SegmentationEngine(console.asking)
 
 
 def add_report_arguments(sub: argparse.ArgumentParser) -> None:
@@ -141,9 +154,12 @@ def report(options: argparse.Namespace, console: Console) -> int:
     from .case_store import CaseStore
     from .report_files import ReportOptions
     from .results import collect_results
+    from .whole_file import require_folder
 
     chosen = ReportOptions(options.language, options.paper, options.pdf)
     with CaseStore.open(options.case) as case:
+        if options.to is not None:
+            require_folder(options.to)
         results = collect_results(case)
         if options.to is None:
             written = write_case_files(case, results, console.progress, chosen)
@@ -166,8 +182,10 @@ def dicom(options: argparse.Namespace, console: Console) -> int:
     from .case_files import write_dicom
     from .case_store import CaseStore
     from .results import collect_results
+    from .whole_file import require_folder
 
     with CaseStore.open(options.case) as case:
+        require_folder(options.to)
         results = collect_results(case)
         written = write_dicom(case, results, options.to, options.kinds, console.progress, options.deflate)
     files = [str(path) for path in written]

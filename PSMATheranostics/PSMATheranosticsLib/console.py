@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -35,12 +35,32 @@ class Console:
         sys.stdout.write("\n".join(lines) + "\n")
 
     def error(self, kind: str, message: str, details: Mapping[str, Any] | None = None) -> None:
-        """Report why the work ended early; ``kind`` is "input", "case" or "cancelled", ``details`` is for programs."""
+        """Report why the work ended early; ``details`` is for programs.
+
+        ``kind`` is "input", "case", "memory" or "cancelled".
+        """
         if self._json_lines:
             self._write({"event": "error", "kind": kind, "message": message, "details": dict(details or {})})
             return
         self.close()
         sys.stderr.write(f"psma: {message}\n")
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person sits in front of it who can be asked."""
+        return not self._json_lines and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def asking(self) -> Callable[[str], bool] | None:
+        """``confirm``, for what needs a person's leave; None where nobody can be asked."""
+        return self.confirm if self.can_ask else None
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person, on the terminal; only "y" or "yes" is a yes."""
+        self.close()
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def close(self) -> None:
         """Take the progress bar away, if one is shown."""

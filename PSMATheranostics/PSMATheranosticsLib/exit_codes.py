@@ -5,4 +5,5 @@ INPUT = 3  # input refused
 CASE = 4  # case folder cannot be used
 DAMAGE = 5  # check found damage
 DEMO = 6  # the demo did not find what was planted
+MEMORY = 7  # the memory of the computer was not enough
 STOPPED = 130  # by the user

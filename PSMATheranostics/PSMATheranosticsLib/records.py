@@ -55,7 +55,8 @@ class LesionInput:
     """One lesion of a segmentation: its measures, which step found it and why it is taken for a lesion.
 
     ``mask``: "automatic", or "drawn" for masks that a person drew elsewhere and that no new segmentation may replace.
-    ``region``: as proposed.
+    ``region``: as proposed. ``probability`` (0 to 1) is what a network says of it, None from a method without one; with
+    ``low_evidence`` the reason says what speaks against it.
     """
 
     measures: Measures
@@ -63,6 +64,8 @@ class LesionInput:
     reason: str = ""
     mask: str = "automatic"
     region: Region = NO_REGION
+    probability: float | None = None
+    low_evidence: bool = False
 
     @property
     def lesion(self) -> int:
@@ -92,7 +95,8 @@ class LesionRecord:
     """One lesion with its track and the physician's decision: "undecided", "accepted" or "rejected".
 
     ``mask``: "automatic" (as found), "corrected" (found, then edited by hand) or "drawn" (made by hand).
-    ``region_source``: "reader" where somebody chose the region, "proposed", or "" where there is none.
+    ``region_source``: "reader" where somebody chose the region, "proposed", or "" where there is none. ``probability``
+    and ``low_evidence`` as in ``LesionInput``, said when it was found.
     """
 
     study_id: int
@@ -106,6 +110,8 @@ class LesionRecord:
     mask: str = "automatic"
     region: Region = NO_REGION
     region_source: str = ""
+    probability: float | None = None
+    low_evidence: bool = False
 
     @property
     def reviewed(self) -> bool:

@@ -55,6 +55,21 @@ def missing_references(case: CaseStore) -> dict[int, dict[str, str]]:
     }
 
 
+@readable()
+def placed_by_hand(case: CaseStore, study_id: int) -> tuple[placing.Reference, ...]:
+    """The regions of a study that a person placed or moved, as methods that measure organs take them."""
+    found = []
+    for name, region in _stored(case).get(study_id, {}).items():
+        if region.get("source") == BY_HAND and "center_mm" in region:
+            one = _result(name, region)
+            found.append(
+                placing.Reference(
+                    one.name, one.center_mm, one.radius_mm, one.suv_mean, one.suv_sd, one.voxels, one.note
+                )
+            )
+    return tuple(found)
+
+
 def place_references(
     case: CaseStore, study_id: int | None = None, progress: Progress | None = None, *, keep_removed: bool = False
 ) -> None:

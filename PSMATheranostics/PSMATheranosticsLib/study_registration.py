@@ -112,7 +112,7 @@ def register_studies(
     request.check(others)
     todo = [study for study in others if not _is_done(case.registration(baseline.study_id, study.study_id), request)]
     with_organs = any(_by_emission(baseline, study) for study in todo)
-    fixed = _images(case, baseline, with_organs) if todo else None
+    fixed = registration_images(case, baseline, with_organs) if todo else None
     for index, study in enumerate(todo):
         step = part(progress, index / len(todo), (index + 1) / len(todo), f"Registering {study.label}")
         if fixed is not None:
@@ -185,7 +185,7 @@ def _register(
     elif method == "landmarks" and stored is not None:
         initial = _corrected(stored)
     with naming(f"{study.label} and {baseline.label}"):
-        moving = _images(case, study, _by_emission(baseline, study))
+        moving = registration_images(case, study, _by_emission(baseline, study))
         found = register(fixed, moving, method, progress, initial=initial, landmarks=pairs)
     record = _record(found, method)
     if pairs:
@@ -236,7 +236,8 @@ def _by_emission(baseline: StudyRecord, study: StudyRecord) -> bool:
     return baseline.ct_id is None or study.ct_id is None
 
 
-def _images(case: CaseStore, study: StudyRecord, with_organs: bool) -> RegistrationImages:
+def registration_images(case: CaseStore, study: StudyRecord, with_organs: bool) -> RegistrationImages:
+    """What a study offers to be registered by; ``with_organs``: also its organs, for where a CT is missing."""
     return RegistrationImages(
         emission=case.load_image(study.emission_id),
         ct=None if study.ct_id is None else case.load_image(study.ct_id),

@@ -19,7 +19,8 @@ RULES = "rules"
 class Method:
     """A segmentation method: its name for the engine, what it is called, and more about it.
 
-    ``lacking`` says why it cannot be used, "" where it can; ``untrusted`` is a model that a user may allow to run.
+    ``lacking`` says why it cannot be used, "" where it can; ``untrusted`` is a model that a user may allow to run;
+    ``modalities`` are those of the studies it was made for.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Method:
     toolTip: str = ""
     lacking: str = ""
     untrusted: InstalledModel | None = None
+    modalities: tuple[str, ...] = ("PET",)
 
 
 def methodsThere() -> list[Method]:
@@ -79,4 +81,4 @@ def _method(model: InstalledModel) -> Method:
             "{model} did not come with this software, and it is a program that could do harm. Choose it again and "
             "allow it if you know where it is from."
         ).format(model=model.title)
-    return Method(model.method, model.title, str(model.path), lacking, untrusted)
+    return Method(model.method, model.title, str(model.path), lacking, untrusted, model.modalities)

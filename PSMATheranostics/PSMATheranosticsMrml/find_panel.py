@@ -51,6 +51,7 @@ class FindPanel:
         self._lastFolder = ""
         self._methods: list[Method] = []
         self._shown = self._lacking = ""
+        self._modalities: tuple[str, ...] = ()
         self._fillRuleSets()
         ui.methodComboBox.connect("activated(int)", self._onMethod)
         ui.ruleSetComboBox.connect("activated(int)", self._onRuleSet)
@@ -128,7 +129,8 @@ class FindPanel:
         for widget in (self._ui.ruleSetComboBox, self._ui.thresholdSliderWidget):
             widget.enabled = chosen == RULES
         self._shown = chosen
-        self._lacking = next(method.lacking for method in self._methods if method.name == chosen)
+        method = self._method(chosen)
+        self._lacking, self._modalities = method.lacking, method.modalities
 
     def _onMethod(self, index: int) -> None:
         name = self._ui.methodComboBox.itemData(index)
@@ -186,6 +188,11 @@ class FindPanel:
         """Why lesions cannot be looked for in the chosen study, "" where they can."""
         if self._study is None:
             return _("Open a case with studies first.")
-        if self._study.modality != "PET":
-            return _("Lesions are not looked for on SPECT: take a segmentation from a file, or click them.")
+        if self._study.modality not in self._modalities:
+            if self._study.modality == "PET":
+                return _("This network was made for SPECT: choose another method.")
+            return _(
+                "This method was not made for SPECT: choose a network that was, take a segmentation from a file, or "
+                "click the lesions."
+            )
         return self._lacking

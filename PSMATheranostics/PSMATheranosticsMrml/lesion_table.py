@@ -87,7 +87,10 @@ def columns() -> list[tuple[str, str]]:
     """Heading of each column and what it stands for."""
     return [
         (_("Lesion"), _("Number of the lesion in this study, and its track over the studies. Color: status.")),
-        ("\N{CHECK MARK}", _("Reviewed: a reader accepted the lesion.")),
+        (
+            "\N{CHECK MARK}",
+            _("Reviewed: a reader accepted the lesion. A question mark: found with low evidence and not decided yet."),
+        ),
         (_("Region"), _("Region of the body, in brackets while it is a proposal; for a deleted lesion, the reason.")),
         (_("mL"), _("Volume (mL)")),
         (_("SUVmax"), _("Highest SUVbw of the lesion")),
@@ -114,7 +117,7 @@ def lesionRow(lesion: LesionResult, coloring: str = BY_STATUS) -> Row:
             isFaint=isDeleted,
             sortKey=float(lesion.lesion),
         ),
-        Cell("\N{CHECK MARK}" if lesion.reviewed else "", toolTip=_("Reviewed") if lesion.reviewed else ""),
+        _reviewCell(lesion),
         Cell(reason, toolTip=reason, isFaint=True)
         if isDeleted
         else Cell(regionText(lesion), toolTip=_regionTip(lesion)),
@@ -122,7 +125,7 @@ def lesionRow(lesion: LesionResult, coloring: str = BY_STATUS) -> Row:
             Cell(number(value, decimals), isNumber=True, isFaint=isDeleted, sortKey=-1.0 if value is None else value)
             for value, decimals in numbers
         ),
-        Cell(origins[lesion.mask], toolTip=lesion.origin, isFaint=isDeleted),
+        Cell(origins[lesion.mask], toolTip=_originTip(lesion), isFaint=isDeleted),
     )
 
 
@@ -131,6 +134,23 @@ def regionText(lesion: LesionResult) -> str:
     region = lesion.region
     text = f"{region.name}: {region.site}" if region.name and region.site else region.name or region.site
     return f"({text})" if text and lesion.region_source == "proposed" else text
+
+
+def _reviewCell(lesion: LesionResult) -> Cell:
+    """Whether a reader accepted a lesion, and whether one of low evidence still waits for that."""
+    if lesion.reviewed:
+        return Cell("\N{CHECK MARK}", toolTip=_("Reviewed"))
+    if lesion.low_evidence and lesion.decision == "undecided":
+        return Cell("?", toolTip=lesion.reason)
+    return Cell("")
+
+
+def _originTip(lesion: LesionResult) -> str:
+    if lesion.probability is None:
+        return lesion.origin
+    return _("{origin}, mean probability {probability}").format(
+        origin=lesion.origin, probability=f"{lesion.probability:.2f}"
+    )
 
 
 def _regionTip(lesion: LesionResult) -> str:

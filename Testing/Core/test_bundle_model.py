@@ -19,11 +19,7 @@ pytest.importorskip("torch")
 
 from tiny_bundle import make_bundle, own_run
 
-
-@pytest.fixture(autouse=True)
-def own_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes what a person trusts on this computer."""
-    monkeypatch.setattr(packages, "user_folder", lambda: tmp_path / "user")
+pytestmark = pytest.mark.usefixtures("own_user_folder")
 
 
 def volume(seed: int, sd: float, offset: float = 0.0) -> sitk.Image:

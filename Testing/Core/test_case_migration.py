@@ -1,4 +1,4 @@
-"""Cases of schema 1 to 4, made by the program of that time, are brought up to date with their whole history.
+"""Cases of schema 1 to 5, made by the program of that time, are brought up to date with their whole history.
 
 ``data/case_schema_1.zip`` is such a case folder: two synthetic studies, links, tracks, decisions, and steps that were
 undone or discarded, written by version 0.1.0 before edits of masks and signatures were there. ``case_schema_2.zip``
@@ -6,6 +6,8 @@ holds the same and edits, a signature and a study that was segmented again after
 ``case_schema_3.zip`` has three studies, regions, clicks, physiological uptake, registrations, decided links and tracks
 one of which came from another, but no decisions on tracks and no settings. ``case_schema_4.zip`` has these too, a
 reader's statements on two responses and a signature of one study, but no results that were signed.
+``case_schema_5.zip`` goes on from there: its results were signed, and a fourth study has lesions of a network, one of
+them rejected, whose reasons say in words alone which are of low evidence.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PSMASegmentLib.lesion_regions import Region
+from PSMASegmentLib.measure import measure_lesions
 from PSMATheranosticsLib import case_schema
 from PSMATheranosticsLib.case_check import check_case
 from PSMATheranosticsLib.case_migrations import MIGRATIONS
@@ -28,7 +31,7 @@ from PSMATheranosticsLib.errors import CaseError
 from PSMATheranosticsLib.mask_edit import MaskEdit
 from PSMATheranosticsLib.pipeline_tracking import retrack
 from PSMATheranosticsLib.reader_statement import ReaderStatement, category_by_rules, confirm, state_inputs
-from PSMATheranosticsLib.records import ClickRecord
+from PSMATheranosticsLib.records import ClickRecord, LesionInput
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.sign_off import sign
 from tiny_case import PATIENT, image, same_image, snapshot, study
@@ -67,6 +70,12 @@ def case_4(tmp_path: Path) -> Path:
     return unpacked(4, tmp_path / "old")
 
 
+@pytest.fixture
+def case_5(tmp_path: Path) -> Path:
+    """The folder of a case of schema 5."""
+    return unpacked(5, tmp_path / "old")
+
+
 def columns(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     """Name, type, constraints and default of every column of every table."""
     connection = sqlite3.connect(folder / "case.db")
@@ -79,7 +88,7 @@ def columns(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     return found
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3, 4])
+@pytest.mark.parametrize("schema", [1, 2, 3, 4, 5])
 def test_a_reader_is_told_to_open_an_old_case_for_writing_once(schema: int, tmp_path: Path):
     folder = unpacked(schema, tmp_path / "old")
     with pytest.raises(CaseError, match="for writing"):
@@ -89,7 +98,7 @@ def test_a_reader_is_told_to_open_an_old_case_for_writing_once(schema: int, tmp_
     connection.close()
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3, 4])
+@pytest.mark.parametrize("schema", [1, 2, 3, 4, 5])
 def test_an_old_case_has_the_tables_of_a_new_one_afterwards(schema: int, tmp_path: Path):
     folder = unpacked(schema, tmp_path / "old")
     CaseStore.open(folder, write=True).close()
@@ -162,6 +171,7 @@ def test_the_journal_of_an_old_case_is_rewritten_for_all_its_rows(old_case: Path
     for table, row in rows:
         if table in ("studies", "lesions"):
             added = {"mask", "sources", "region", "region_site", "region_reason", "region_decision_id"}
+            added |= {"probability", "low_evidence"}
             wanted = {"studies": {"height_m", "sex"}, "lesions": added}[table]
             assert wanted <= set(row)
 
@@ -250,8 +260,16 @@ def test_what_a_case_of_schema_3_holds_is_still_there(case_3: Path):
         assert (case.track_decisions(), case.setting("lesion response")) == ([], {})
 
 
-def test_steps_made_with_schema_3_can_be_undone_and_redone(case_3: Path):
-    with CaseStore.open(case_3, write=True, user="tester") as case:
+@pytest.mark.parametrize(
+    ("schema", "last"),
+    [
+        (3, ["Follow lesions over the studies", "Set the region of lesion 1 of Follow-up 1 to prostate bed"]),
+        (4, ["Accept lesion 2 of Follow-up 2", "Accept lesion 1 of Follow-up 2"]),
+    ],
+)
+def test_steps_made_with_schema_3_and_4_can_be_undone_and_redone(schema: int, last: list[str], tmp_path: Path):
+    folder = unpacked(schema, tmp_path / "old")
+    with CaseStore.open(folder, write=True, user="tester") as case:
         now = snapshot(case)
         while case.undo() is not None:
             pass
@@ -259,10 +277,9 @@ def test_steps_made_with_schema_3_can_be_undone_and_redone(case_3: Path):
         while case.redo() is not None:
             pass
         # Two steps of the old case were undone when it was stored: they have been redone as well.
-        last = ["Follow lesions over the studies", "Set the region of lesion 1 of Follow-up 1 to prostate bed"]
         assert [case.undo(), case.undo()] == last
         assert snapshot(case) == now
-    assert check_case(case_3) == []
+    assert check_case(folder) == []
 
 
 def test_decisions_on_tracks_and_settings_can_be_added_to_a_case_of_schema_3(case_3: Path):
@@ -301,21 +318,6 @@ def test_what_a_case_of_schema_4_holds_is_still_there(case_4: Path):
         assert (results.sign_off.state, results.psa, results.clinical) == ("open", (), ClinicalFacts())
 
 
-def test_steps_made_with_schema_4_can_be_undone_and_redone(case_4: Path):
-    with CaseStore.open(case_4, write=True, user="tester") as case:
-        now = snapshot(case)
-        while case.undo() is not None:
-            pass
-        assert case.studies() == []
-        while case.redo() is not None:
-            pass
-        # Two steps of the old case were undone when it was stored: they have been redone as well.
-        last = ["Accept lesion 2 of Follow-up 2", "Accept lesion 1 of Follow-up 2"]
-        assert [case.undo(), case.undo()] == last
-        assert snapshot(case) == now
-    assert check_case(case_4) == []
-
-
 def test_a_case_of_schema_4_can_be_signed(case_4: Path):
     with CaseStore.open(case_4, write=True, user="tester") as case:
         before = snapshot(case)
@@ -330,6 +332,43 @@ def test_a_case_of_schema_4_can_be_signed(case_4: Path):
             case.undo()
         assert snapshot(case) == before
     assert check_case(case_4) == []
+
+
+def test_what_a_case_of_schema_5_holds_is_still_there(case_5: Path):
+    with CaseStore.open(case_5, write=True) as case:
+        found = [(item.lesion, item.decision, item.low_evidence, item.probability) for item in case.lesions(4, True)]
+        assert found == [
+            (1, "undecided", False, None),
+            (2, "rejected", True, None),
+            (3, "undecided", True, None),
+        ]
+        assert not any(item.low_evidence for item in case.lesions(1, rejected=True))
+        (signed,) = [version for version in case.versions(4) if version.version == "signed"]
+        assert [(item.probability, item.low_evidence) for item in signed.lesions] == [(None, False)] * 3
+        results = collect_results(case)
+        assert [lesion.low_evidence for lesion in results.study(4).lesions] == [False, True]
+        assert [lesion.low_evidence for lesion in results.study(4).rejected] == [True]
+        assert (len(case.sign_offs()), results.sign_off.state) == (1, "reopened")  # for the study that was added since
+
+
+def test_lesions_of_a_case_of_schema_5_keep_their_evidence_through_undo(case_5: Path):
+    with CaseStore.open(case_5, write=True, user="tester") as case:
+        now = snapshot(case)
+        assert [case.undo() for _ in range(3)][-1] == "Segment Follow-up 1"
+        assert case.segmentation(4) is None
+        case.redo()
+        assert [item.low_evidence for item in case.lesions(4)] == [False, True, True]
+        assert [case.redo() for _ in range(2)][-1] == "Reject lesion 2 of Follow-up 1"
+        assert snapshot(case) == now
+        labels = case.labels(4)
+        emission = case.load_image(case.study(4).emission_id)
+        found = [
+            LesionInput(one, "package:tiny-whole", "said", probability=0.25 * one.lesion, low_evidence=one.lesion == 1)
+            for one in measure_lesions(emission, labels)
+        ]
+        case.save_segmentation(4, labels, found)
+        assert [(item.probability, item.low_evidence) for item in case.lesions(4)] == [(0.25, True), (0.75, False)]
+    assert check_case(case_5) == []
 
 
 def test_a_new_version_of_the_schema_needs_a_migration():

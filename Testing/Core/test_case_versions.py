@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from PSMATheranosticsLib.errors import CaseError, InputError
 from PSMATheranosticsLib.mask_edit import MaskEdit
 from PSMATheranosticsLib.mask_patch import Labels
 from PSMATheranosticsLib.records import LesionInput, SegmentationRecord, TrackInput
-from PSMATheranosticsLib.study import Scaling
 from tiny_case import PATIENT, Box, box, label_image, link, same_image, segment, snapshot, study, two_studies
 
 FIRST, SECOND, THIRD = box(0, 0, 0), box(4, 4, 4), box(0, 5, 5)
@@ -313,21 +311,6 @@ def test_undo_takes_a_new_segmentation_and_the_kept_lesions_back(tmp_path: Path)
         paint(case, box(0, 0, 0, 1), 0)
         assert_measured(case)
     assert check_case(tmp_path) == []
-
-
-def test_a_spect_study_without_suvs_keeps_hand_work_that_needs_no_measuring(tmp_path: Path):
-    unknown = replace(study(1), modality="SPECT", scaling=Scaling("Bq/mL", 1.0, "synthetic"))
-    with CaseStore.create(tmp_path, PATIENT) as case:
-        case.add_study(unknown)
-        labels = label_image(case, 1, [box(0, 0, 0, 3)])
-        found = measure_lesions(case.load_image(case.study(1).emission_id), labels)
-        case.save_segmentation(1, labels, [LesionInput(found[0], "imported", mask="drawn")])
-        segment(case, 1, [FIRST])
-        assert masks(case) == {1: ("drawn", "undecided", 27)}
-        # A new lesion that loses voxels to a kept one must be measured anew, which needs SUVs.
-        with pytest.raises(InputError, match="weight, injected activity or times"):
-            segment(case, 1, [box(0, 0, 0, 5)])
-        assert masks(case) == {1: ("drawn", "undecided", 27)}
 
 
 @pytest.mark.parametrize("seed", range(8))

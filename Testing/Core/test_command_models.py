@@ -19,13 +19,10 @@ PROGRAM = b"no program; nothing here runs it"
 
 
 @pytest.fixture(autouse=True)
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def user(own_user_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's folder of his own, and nothing shipped."""
-    folder = tmp_path / "user"
-    monkeypatch.setattr(packages, "user_folder", lambda: folder)
     monkeypatch.setattr(packages, "shipped_folder", lambda: tmp_path / "shipped")
-    monkeypatch.delenv("PSMA_MODELS", raising=False)
-    return folder
+    return own_user_folder
 
 
 @pytest.fixture

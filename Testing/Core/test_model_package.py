@@ -13,14 +13,7 @@ from PSMASegmentLib.networks import package as packages
 from PSMASegmentLib.networks.channels import CHANNELS
 from PSMASegmentLib.networks.request import REQUEST_SPACING_MM, REQUEST_VOXELS
 
-
-@pytest.fixture(autouse=True)
-def own_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or writes what a person trusts on this computer."""
-    folder = tmp_path / "user"
-    monkeypatch.setattr(packages, "user_folder", lambda: folder)
-    monkeypatch.delenv("PSMA_MODELS", raising=False)
-    return folder
+pytestmark = pytest.mark.usefixtures("own_user_folder")
 
 
 def write(folder: Path, program: bytes = b"program", **changes: Any) -> Path:

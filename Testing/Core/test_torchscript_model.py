@@ -23,16 +23,9 @@ from tiny_segmenters import (
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("own_user_folder")
+
 SHAPE = (22, 26, 30)
-
-
-@pytest.fixture(autouse=True)
-def own_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or writes what a person trusts on this computer."""
-    folder = tmp_path / "user"
-    monkeypatch.setattr(packages, "user_folder", lambda: folder)
-    monkeypatch.delenv("PSMA_MODELS", raising=False)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +84,19 @@ def test_a_file_with_its_description_finds_what_its_network_marks(tmp_path: Path
     assert provenance["method"] == "torchscript:net.ts" and provenance["sha256"] == describe(program)["sha256"]
     assert {"device", "precision", "folds", "mirror_axes", "network_seconds", "window"} <= set(provenance)
     assert provenance["warnings"] == []
+
+
+def test_the_finish_that_a_network_declares_holds_unless_a_run_says_otherwise(tmp_path: Path, program: bytes):
+    values = uptake()
+    values[3:7, 3:8, 8] = 4.0  # beside the first lesion, below what the network marks
+    plain, declared = (
+        write_file(tmp_path / f"{name}.ts", program, describe(program, **changes))
+        for name, changes in (("plain", {}), ("declared", {"finish": {"expand_mm": 0.0}}))
+    )
+    for file, settings, grows in ((plain, {}, True), (declared, {}, False), (declared, {"expand_mm": 7.0}, True)):
+        result = allowed(file).segment(study(values), f"torchscript:{file}", settings)
+        assert bool(labels(result)[4, 4, 8]) == grows
+        assert result.provenance["finish"]["settings"]["expand_mm"] == (7.0 if grows else 0.0)
 
 
 def test_probability_is_that_of_the_network(tmp_path: Path, program: bytes):
@@ -288,6 +294,8 @@ def test_cancel_stops_between_two_windows(tmp_path: Path, program: bytes):
         ({"tracers": []}, '"tracers"'),
         ({"sha256": "abc"}, "64 hexadecimal"),
         ({"spline_order": 6}, '"spline_order"'),
+        ({"finish": {"expand": 1.0}}, "has no expand"),
+        ({"finish": {"expand_mm": 8.0}}, "from 0 to 7"),
     ],
 )
 def test_a_description_that_makes_no_sense_is_refused_with_the_field(changes, says):

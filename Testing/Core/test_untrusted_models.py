@@ -20,6 +20,8 @@ from tiny_segmenters import Broken, FailsLater, Threshold, describe, program_of,
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("own_user_folder")
+
 
 class Trap:
     """Writes a file when it is unpickled."""
@@ -29,15 +31,6 @@ class Trap:
 
     def __reduce__(self):
         return (open, (str(self.file), "w"))
-
-
-@pytest.fixture(autouse=True)
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or writes what a person trusts on this computer."""
-    folder = tmp_path / "user"
-    monkeypatch.setattr(packages, "user_folder", lambda: folder)
-    monkeypatch.delenv("PSMA_MODELS", raising=False)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +67,8 @@ def test_a_torchscript_file_runs_only_after_a_yes_or_when_trusted(tmp_path: Path
     assert SegmentationEngine().segment(study, method).findings
 
 
-def test_a_package_runs_only_after_a_yes_or_when_trusted(user: Path, program: bytes, study: Images):
-    folder = write_package(user / "tiny-whole", program, describe(program))
+def test_a_package_runs_only_after_a_yes_or_when_trusted(own_user_folder: Path, program: bytes, study: Images):
+    folder = write_package(own_user_folder / "tiny-whole", program, describe(program))
     with pytest.raises(ValueError, match="nobody allowed"):
         SegmentationEngine().segment(study, "package:tiny-whole")
     assert SegmentationEngine(yes).segment(study, "package:tiny-whole").findings
@@ -176,8 +169,8 @@ def test_without_torch_a_network_says_what_to_install(
         SegmentationEngine(yes).segment(study, f"torchscript:{file}")
 
 
-def test_an_altered_or_incomplete_package_is_told_by_name(user: Path, program: bytes):
-    folder = write_package(user / "tiny-whole", program, describe(program))
+def test_an_altered_or_incomplete_package_is_told_by_name(own_user_folder: Path, program: bytes):
+    folder = write_package(own_user_folder / "tiny-whole", program, describe(program))
     (folder / "model.ts").write_bytes(program + b"!")
     with pytest.raises(ValueError, match=r'no model package "tiny-whole".*SHA-256 differs'):
         SegmentationEngine().check("package:tiny-whole", {})

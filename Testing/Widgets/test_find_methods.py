@@ -70,6 +70,26 @@ def test_rules_and_installed_networks_are_listed_and_only_rules_have_a_rule_set(
     assert widget.ui.ruleSetComboBox.enabled and widget._parameterNode.method == "rules"
 
 
+def test_a_spect_is_for_networks_that_were_made_for_it(make_widget: Any, case_folder: Path, package: Path):
+    from PSMASegmentLib.networks.package import trust_package
+    from spect_case import add_spect
+    from tiny_segmenters import Threshold, describe, program_of, write_package
+
+    trust_package(package)
+    program = program_of(Threshold())
+    write_package(package.parent / "tiny-spect", program, describe(program, modalities=["SPECT"]))
+    add_spect(case_folder, suv_factor=1e-4)
+    widget = opened(make_widget, case_folder)
+    choose(widget, "package:tiny-spect")
+    assert not widget.ui.runButton.enabled and "made for SPECT" in widget.ui.runButton.toolTip
+    studies = widget.ui.studyComboBox
+    choose_study(widget, next(index for index in range(studies.count) if "SPECT" in studies.itemText(index)))
+    assert widget.ui.runButton.enabled
+    for name in ("rules", "package:tiny"):
+        choose(widget, name)
+        assert not widget.ui.runButton.enabled and "not made for SPECT" in widget.ui.runButton.toolTip
+
+
 def test_a_network_finds_lesions_and_the_choice_survives_leaving(
     host: Any, make_widget: Any, case_folder: Path, package: Path
 ):

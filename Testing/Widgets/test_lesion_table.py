@@ -79,6 +79,19 @@ def test_what_a_reader_chose_and_a_review_are_seen(table):
     assert table.table.texts(1)[7] == "corrected"
 
 
+def test_low_evidence_is_seen_until_somebody_decides(table):
+    weak = lesion(1, low_evidence=True, probability=0.314)
+    table.table.show(study(weak, lesion(2)))
+    assert [table.table.texts(number)[1] for number in (1, 2)] == ["?", ""]
+    index = table.view.model().index(0, 1)
+    assert index.data(table.order.ToolTipRole) == "hot"
+    assert index.siblingAtColumn(7).data(table.order.ToolTipRole) == "rules, mean probability 0.31"
+    table.table.show(study(dataclasses.replace(weak, decision="accepted", reviewed=True), lesion(2)))
+    assert table.table.texts(1)[1] == "\N{CHECK MARK}"
+    table.table.show(study(lesion(2), rejected=(dataclasses.replace(weak, decision="rejected"),)))
+    assert table.table.texts(1)[1] == ""
+
+
 def test_a_deleted_lesion_is_faint_and_says_why(table):
     gone = lesion(2, decision="rejected", decision_reason="Physiological: ureter")
     table.table.show(study(lesion(1), rejected=(gone,)))

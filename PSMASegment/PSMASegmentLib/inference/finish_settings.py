@@ -37,11 +37,14 @@ class FinishSettings:
         return asdict(self)
 
 
+LOWEST_THRESHOLD = 0.1
+"""SUVbw that all but air reaches: with it and without growth, borders stay as a network drew them."""
+
 FINISH_KEYS = tuple(entry.name for entry in fields(FinishSettings))
 
 # Setting -> lowest and highest value allowed.
 _RANGES: dict[str, tuple[float, float]] = {
-    "threshold": (0.1, 1000.0),
+    "threshold": (LOWEST_THRESHOLD, 1000.0),
     "expand_mm": (0.0, 7.0),
     "minimum_volume_ml": (0.0, 1000.0),
     "split_depth": (0.0, 0.99),

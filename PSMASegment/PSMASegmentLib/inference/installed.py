@@ -18,12 +18,13 @@ from typing import Any
 from PSMASegmentLib.inference.bundle_folder import METADATA_FILE, read_bundle_folder
 from PSMASegmentLib.inference.declaration import DECLARATION_FILE, write_declaration
 from PSMASegmentLib.inference.nnunet_folder import read_nnunet_folder
-from PSMASegmentLib.inference.sidecar import read_sidecar, sidecar_file
+from PSMASegmentLib.inference.sidecar import PET, read_sidecar, sidecar_file
 from PSMASegmentLib.networks import package as packages
 from PSMASegmentLib.networks.trust import file_sha256, folder_sha256
 
 PACKAGE, NNUNET, BUNDLE, TORCHSCRIPT = "package", "nnunet", "bundle", "torchscript"
 RECORD_FILE = "imported.json"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _LEFT_BEHIND = ("validation", "__pycache__")  # of nnU-Net's cross-validation: predictions, often gigabytes
 
 
@@ -32,7 +33,8 @@ class InstalledModel:
     """One model. ``path`` is its folder, of a TorchScript file the file; ``problem`` is "" for a sound one.
 
     ``method`` is what ``SegmentationEngine`` takes, "" for a click network. ``sha256`` is that of the program, "" where
-    nothing of it is one; ``trusted`` says whether it may run. ``bytes`` is what it takes on the disk.
+    nothing of it is one; ``trusted`` says whether it may run. ``bytes`` is what it takes on the disk. It was made for
+    studies of ``modalities``.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class InstalledModel:
     shipped: bool
     bytes: int
     problem: str = ""
+    modalities: tuple[str, ...] = (PET,)
 
     @property
     def folder(self) -> Path:
@@ -75,6 +78,17 @@ def find_model(which: str) -> InstalledModel:
         f'There is no model "{which}", and no model lies at that path. Installed: '
         f"{', '.join(model.name for model in models) or 'none'}."
     )
+
+
+def installed_place(kind: str, name: str) -> Path | None:
+    """Where the model of a kind lies that is installed by a name; None where there is none. Nothing of it is read."""
+    if not re.fullmatch(_NAME, name):
+        return None
+    for folder in packages.model_folders():
+        found = model_kind(folder / name) if (folder / name).is_dir() else None
+        if found is not None and found[0] == kind:
+            return found[1]
+    return None
 
 
 def model_kind(path: Path) -> tuple[str, Path] | None:
@@ -129,8 +143,10 @@ def inspect_model(path: Path) -> InstalledModel:
 
 def _package_facts(folder: Path) -> dict[str, Any]:
     package = packages.read_any_package(folder)
-    method = f"package:{package.name}" if package.kind == packages.SEGMENTATION else ""
-    return {"name": package.name, "title": package.title, "method": method, "sha256": package.sha256}
+    facts: dict[str, Any] = {"name": package.name, "title": package.title, "method": "", "sha256": package.sha256}
+    if isinstance(package, packages.SegmentationPackage):
+        facts |= {"method": f"package:{package.name}", "modalities": package.sidecar.modalities}
+    return facts
 
 
 def _nnunet_facts(folder: Path) -> dict[str, Any]:
@@ -148,7 +164,7 @@ def _torchscript_facts(file: Path) -> dict[str, Any]:
     sidecar = read_sidecar(file)
     if file_sha256(file) != sidecar.sha256:
         raise ValueError(f"{file} is not the program that {sidecar_file(file).name} is for (SHA-256 differs).")
-    return {"title": f"TorchScript {sidecar.name}", "sha256": sidecar.sha256}
+    return {"title": f"TorchScript {sidecar.name}", "sha256": sidecar.sha256, "modalities": sidecar.modalities}
 
 
 _FACTS = {PACKAGE: _package_facts, NNUNET: _nnunet_facts, BUNDLE: _bundle_facts, TORCHSCRIPT: _torchscript_facts}
@@ -167,7 +183,7 @@ def import_model(source: Path, name: str | None = None, declaration: Mapping[str
     if declaration and model.kind not in (NNUNET, BUNDLE):
         raise ValueError(f"{source} says itself what it expects; only models of nnU-Net and MONAI take a declaration.")
     name = name or (model.path.parent.name if model.kind == NNUNET and model.path == source else model.name)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not re.fullmatch(_NAME, name):
         raise ValueError(f'"{name}" is no name for a model: use letters, digits, points, hyphens and underscores.')
     target = packages.user_folder() / name
     if target.exists():

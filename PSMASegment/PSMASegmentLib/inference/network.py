@@ -71,6 +71,7 @@ class RawResult:
     physiology: sitk.Image | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    finish: Mapping[str, float] = field(default_factory=dict)
 
 
 class AveragedRunner:

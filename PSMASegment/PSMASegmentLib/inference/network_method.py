@@ -90,7 +90,7 @@ class NetworkMethod:
         return finish(
             images,
             replace(raw, provenance=said),
-            finish_settings(settings),
+            finish_settings({**raw.finish, **settings}),
             lambda fraction, message: progress(_ASKED + (1.0 - _ASKED) * fraction, message),
         )
 

@@ -10,24 +10,34 @@ wrongly; so nothing has a default here, and a network without this description i
       "sha256": "...",                            of the TorchScript file
       "channels": [                               inputs in their order
         {"image": "emission", "units": "SUVbw", "normalize": [{"clip": [0, 60]}, {"divide": 3}]},
-        {"image": "ct", "units": "HU", "normalize": [{"clip": [-832, 1128]}, {"subtract": 108}, {"divide": 286}]}
+        {"image": "ct", "units": "HU", "normalize": [{"clip": [-832, 1128]}, {"subtract": 108}, {"divide": 286}]},
+        {"image": "prior", "units": "mask", "normalize": [], "optional": true}
       ],
       "spacing_mm": [3.0, 3.0, 3.0],              of the grid that it sees
       "orientation": "LPS",                       to which the axes x, y, z of that grid point
       "spline_order": 3,                          0 to 5: how images come onto that grid, before they are normalized
       "window": [96, 96, 96],                     voxels asked at a time
+      "windows": [16, 16, 16],                    optional: also takes windows whose sides are multiples of these
       "overlap": 0.5,                             of neighboring windows, 0 to 0.9
       "weights": "gaussian",                      of voxels of a window: "gaussian" or "constant"
       "mirror_axes": [0, 1, 2],                   asked mirrored along these as well, and the logits averaged
       "output": "softmax",                        logits of classes that exclude each other, or "sigmoid"
       "classes": ["background", "lesion", "liver"],
       "meaning": {"lesion": [1], "physiological": {"2": "liver"}, "ignored": []},
-      "tracers": ["68Ga-PSMA-11"]                 that it was trained on; ["any"] for no matter which
+      "tracers": ["68Ga-PSMA-11"],                that it was trained on; ["any"] for no matter which
+      "modalities": ["PET"],                      optional: of emission images it was made for, PET where left out
+      "finish": {"expand_mm": 0}                  optional: settings of the finish that suit what it was trained on
     }
 
 With "softmax" the network has a channel for each class, with "sigmoid" one for each but the background; where several
 of those are more likely than not, the last one counts. Steps of ``normalize`` are done in their order: "clip" [low,
 high], "subtract" a number, "divide" by one, "log1p" true.
+
+The prior is a mask of lesions of another study of the same man, registered to this one: 1 in lesions, 0 elsewhere. An
+input that is "optional" is 0 throughout, after normalization, where a study has no such image; any other must be there.
+Smaller windows than "window" are only asked where the memory is not enough. The settings of "finish" are those of
+``finish_settings.FinishSettings``: a network that was trained on whole lesions rather than on uptake above a threshold
+has no use for growing to one.
 """
 
 from __future__ import annotations
@@ -35,7 +45,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +53,28 @@ import numpy as np
 import numpy.typing as npt
 
 from PSMASegmentLib.inference.class_map import ClassMap, read_class_map
+from PSMASegmentLib.inference.finish_settings import FINISH_KEYS, finish_settings
 from PSMASegmentLib.inference.network import Triple
 
 SCHEMA = 1
-UNITS = {"emission": ("SUVbw", "Bq/mL"), "ct": ("HU",)}
+EMISSION, CT, PRIOR = "emission", "ct", "prior"
+UNITS = {EMISSION: ("SUVbw", "Bq/mL"), CT: ("HU",), PRIOR: ("mask",)}
+PET, SPECT = "PET", "SPECT"
 
 Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One input: ``image`` "emission" or "ct" in ``units``, and the steps that normalize it."""
+    """One input: ``image`` "emission", "ct" or "prior" in ``units``, and the steps that normalize it.
+
+    An ``optional`` one is 0 throughout, after normalization, where a study does not have it.
+    """
 
     image: str
     units: str
     steps: tuple[tuple[str, tuple[float, ...]], ...]
+    optional: bool = False
 
     def normalized(self, values: Values) -> Values:
         """The values after all steps, float32."""
@@ -75,7 +92,10 @@ class Channel:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A description that makes sense; see the file's docstring for the fields."""
+    """A description that makes sense; see the file's docstring for the fields.
+
+    ``windows`` are the steps (z, y, x in voxels) in which windows may be smaller, None for a network of one size.
+    """
 
     name: str
     sha256: str
@@ -91,6 +111,17 @@ class Sidecar:
     classes: tuple[str, ...]
     meaning: ClassMap
     tracers: tuple[str, ...]
+    windows: Triple | None = None
+    modalities: tuple[str, ...] = (PET,)
+    finish: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def half_window(self) -> Triple | None:
+        """A window of about half the side that the network takes too; None where it takes none."""
+        if self.windows is None:
+            return None
+        z, y, x = (max(step, side // 2 // step * step) for side, step in zip(self.window, self.windows, strict=True))
+        return None if (z, y, x) == self.window else (z, y, x)
 
 
 def sidecar_file(program: Path) -> Path:
@@ -146,6 +177,11 @@ def parse_sidecar(values: object, where: Path) -> Sidecar:
         classes=classes,
         meaning=meaning,
         tracers=fields.take("tracers", _texts),
+        windows=fields.take("windows", lambda v: _steps_of((int(z), int(y), int(x)), v))
+        if "windows" in values
+        else None,
+        modalities=fields.take("modalities", _modalities) if "modalities" in values else (PET,),
+        finish=fields.take("finish", _finish) if "finish" in values else {},
     )
 
 
@@ -196,6 +232,28 @@ def _triple(value: Any, kind: type, low: float) -> tuple[float, float, float]:
     return (z, y, x)
 
 
+def _steps_of(window: Triple, value: Any) -> Triple:
+    """Steps in which windows may be smaller than ``window``."""
+    z, y, x = (int(step) for step in _triple(value, int, 1))
+    if any(side % step for side, step in zip(window, (z, y, x), strict=True)):
+        raise ValueError('each side of "window" must be a multiple of them')
+    return (z, y, x)
+
+
+def _finish(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise ValueError("settings of the finish with their values are needed")
+    unknown = sorted(str(key) for key in value if key not in FINISH_KEYS)
+    if unknown:
+        raise ValueError(f"the finish has no {', '.join(unknown)}; known are {', '.join(FINISH_KEYS)}")
+    finish_settings(value)
+    return {str(key): float(number) for key, number in value.items()}
+
+
+def _modalities(value: Any) -> tuple[str, ...]:
+    return tuple(_one_of(entry, (PET, SPECT)) for entry in _texts(value))
+
+
 def _axes(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list) or len(set(value)) != len(value) or not set(value) <= {0, 1, 2}:
         raise ValueError("a list of different axes is needed, 0 to 2 for z, y, x")
@@ -219,14 +277,22 @@ def _channels(value: Any) -> tuple[Channel, ...]:
     if not isinstance(value, list) or not value:
         raise ValueError("a list of inputs is needed")
     found = tuple(_channel(entry) for entry in value)
-    if all(channel.image != "emission" for channel in found):
+    if all(channel.image != EMISSION for channel in found):
         raise ValueError("one of the inputs must be the emission image")
     return found
 
 
 def _channel(value: Any) -> Channel:
     image = _one_of(value["image"], tuple(UNITS))
-    return Channel(image, _one_of(value["units"], UNITS[image]), tuple(_step(step) for step in value["normalize"]))
+    steps = tuple(_step(step) for step in value["normalize"])
+    optional = value.get("optional", False)
+    if not isinstance(optional, bool):
+        raise ValueError('"optional" is true or false')
+    if optional and image == EMISSION:
+        raise ValueError("the emission image cannot be optional")
+    if steps and image == PRIOR:
+        raise ValueError("the prior is a mask, which is not normalized")
+    return Channel(image, _one_of(value["units"], UNITS[image]), steps, optional)
 
 
 def _step(value: Any) -> tuple[str, tuple[float, ...]]:

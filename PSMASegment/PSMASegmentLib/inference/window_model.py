@@ -8,29 +8,28 @@ import re
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
-from PSMASegmentLib.grids import same_grid
-from PSMASegmentLib.inference.device import Attempt, attempts, choose_device, first_that_fits
+from PSMASegmentLib.inference.device import Attempt, Device, attempts, choose_device, first_that_fits
 from PSMASegmentLib.inference.labels import Heads, labels_from_logits
-from PSMASegmentLib.inference.network import RawResult, Runner
+from PSMASegmentLib.inference.network import RawResult, Runner, Triple
 from PSMASegmentLib.inference.network_method import Told
 from PSMASegmentLib.inference.runners import ENGINES, make_runner
-from PSMASegmentLib.inference.separable import AxisMap, resample, spline_map
-from PSMASegmentLib.inference.sidecar import Sidecar
+from PSMASegmentLib.inference.sidecar import CT, PRIOR, Sidecar
+from PSMASegmentLib.inference.window_inputs import Prepared, prepare, to_emission_grid
 from PSMASegmentLib.inference.windows import EMPTY_LOGIT, infer_windows, mirrorings
 from PSMASegmentLib.segmentation import Images
 
 KEYS = ("device", "engine", "mirroring")
-AIR_HU = -1024.0
-BODY_SUV = 0.1
-"""Windows in which no voxel reaches this SUVbw are not asked: a choice of this project, far below any lesion."""
 _PREPARED, _ASKED = 0.1, 0.9
+_WITHOUT = {
+    CT: "The network was asked without a CT, which it can do without: check bones and organs with care.",
+    PRIOR: "The network was asked without lesions of another study, which it can do without: they would have helped.",
+}
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -42,16 +41,6 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise ValueError(f'Setting device must be a text such as "cpu" or "cuda:0", not {device!r}.')
     if not isinstance(settings.get("mirroring", True), bool):
         raise ValueError(f"Setting mirroring must be true or false, not {settings['mirroring']!r}.")
-
-
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    """Channels (c, z, y, x) as the network wants them, the turned emission image and the maps back to its voxels."""
-
-    channels: npt.NDArray[np.float32]
-    body: npt.NDArray[np.bool_] | None
-    turned: sitk.Image
-    back: list[AxisMap]
 
 
 class WindowModel:
@@ -73,16 +62,15 @@ class WindowModel:
     def ask(self, images: Images, settings: Mapping[str, Any], told: Told) -> RawResult:
         """What the network says of a study.
 
-        Raises ValueError for a missing CT, for other units than the network wants, and for a program that torch cannot
-        load or that does not answer as described; ImportError without torch; MemoryError.
+        Raises ValueError for a missing image, for other units than the network wants, and for a program that torch
+        cannot load or that does not answer as described; ImportError without torch; MemoryError.
         """
         sidecar, started = self.sidecar, time.perf_counter()
         told(0.0, "Preparing the images for the network")
-        prepared = self._prepare(images)
+        prepared = prepare(images, sidecar)
         axes = sidecar.mirror_axes if settings.get("mirroring", True) else ()
         device, engine = choose_device(settings.get("device")), settings.get("engine", self._engine)
-        # A smaller window is not tried: only its maker knows which sizes such a program takes.
-        ways = [way for way in attempts(device, len(mirrorings(axes))) if way.divided == 1]
+        ways = self._ways(device, len(mirrorings(axes)))
         notes: list[str] = []
         marks = [time.perf_counter()]
         logits, way = first_that_fits(ways, lambda way: self._logits(prepared, way, axes, engine, told), notes.append)
@@ -96,37 +84,37 @@ class WindowModel:
         assert share is not None  # a description names at least one lesion class
         organs = np.where(np.isin(labels, list(sidecar.meaning.physiological)), labels, 0).astype(np.uint8)
         knows_organs = bool(sidecar.meaning.physiological)
+        marked = np.isin(labels, sidecar.meaning.lesion).astype(np.uint8)
+        turned, original = prepared.turned, images.emission
         return RawResult(
-            lesion=_back(np.isin(labels, sidecar.meaning.lesion).astype(np.uint8), prepared.turned, images.emission),
-            probability=_back(share, prepared.turned, images.emission),
-            physiology=_back(organs, prepared.turned, images.emission) if knows_organs else None,
+            lesion=to_emission_grid(marked, turned, original),
+            probability=to_emission_grid(share, turned, original),
+            physiology=to_emission_grid(organs, turned, original) if knows_organs else None,
             names=dict(sidecar.meaning.physiological),
+            finish=sidecar.finish,
             provenance={
                 **self._facts(way, prepared, axes, engine),
                 "seconds": seconds,
                 "notes": notes,
-                "warnings": tracer_warnings(images.tracer, sidecar.tracers),
+                "warnings": [
+                    *tracer_warnings(images.tracer, sidecar.tracers),
+                    *(_WITHOUT[image] for image in prepared.absent),
+                ],
             },
         )
 
-    def _prepare(self, images: Images) -> _Prepared:
-        sidecar = self.sidecar
-        _require_images(images, sidecar)
-        turned = sitk.DICOMOrient(sitk.Cast(images.emission, sitk.sitkFloat32), sidecar.orientation)
-        spacing, shape = turned.GetSpacing()[::-1], turned.GetSize()[::-1]
-        fine = [max(1, round(n * s / t)) for n, s, t in zip(shape, spacing, sidecar.spacing_mm, strict=True)]
-        maps = [spline_map(old, new, sidecar.spline_order) for old, new in zip(shape, fine, strict=True)]
-        back = [spline_map(new, old, 1) for old, new in zip(shape, fine, strict=True)]
-        channels, body = [], None
-        for channel in sidecar.channels:
-            image = turned if channel.image == "emission" else _ct_on(images, turned)
-            values = resample(sitk.GetArrayViewFromImage(image), maps)
-            if channel.image == "emission" and channel.units == "SUVbw":
-                body = values >= BODY_SUV
-            channels.append(channel.normalized(values))
-        return _Prepared(np.stack(channels), body, turned, back)
+    def _ways(self, device: Device, together: int) -> list[Attempt]:
+        """Ways to run, the fastest first; with smaller windows only where the description says that it takes them."""
+        ways = attempts(device, together)
+        if self.sidecar.half_window is None:
+            return [way for way in ways if way.divided == 1]
+        return [*ways, replace(ways[-1], divided=2)]
 
-    def _logits(self, prepared: _Prepared, way: Attempt, axes: tuple[int, ...], engine: str, told: Told) -> Any:
+    def _window(self, way: Attempt) -> Triple:
+        half = self.sidecar.half_window
+        return self.sidecar.window if way.divided == 1 or half is None else half
+
+    def _logits(self, prepared: Prepared, way: Attempt, axes: tuple[int, ...], engine: str, told: Told) -> Any:
         runner = self._runner_for(way, engine)
         count = len(self.sidecar.classes) - (0 if self.sidecar.softmax else 1)
         if runner.classes != count:
@@ -155,8 +143,7 @@ class WindowModel:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is announced to go
                     program = torch.jit.load(io.BytesIO(self._content), map_location=way.device.name)
-                window, count = self.sidecar.window, len(self.sidecar.channels)
-                runner = make_runner(program, count, window, way.device, engine)
+                runner = make_runner(program, len(self.sidecar.channels), self._window(way), way.device, engine)
                 self._runner = (way, engine, _Guarded(runner, self.sidecar.name, torch.jit.Error))
             except torch.cuda.OutOfMemoryError as error:
                 raise MemoryError(str(error).splitlines()[0]) from error
@@ -167,17 +154,18 @@ class WindowModel:
                 ) from error
         return self._runner[2]
 
-    def _facts(self, way: Attempt, prepared: _Prepared, axes: tuple[int, ...], engine: str) -> dict[str, Any]:
+    def _facts(self, way: Attempt, prepared: Prepared, axes: tuple[int, ...], engine: str) -> dict[str, Any]:
         sidecar, runner = self.sidecar, self._runner_for(way, engine)
         return {
             "format": "TorchScript",
             "model": sidecar.name,
             "sha256": sidecar.sha256,
             "channels": [f"{channel.image} in {channel.units}" for channel in sidecar.channels],
+            "absent_channels": list(prepared.absent),
             "orientation": sidecar.orientation,
             "network_spacing_mm": list(sidecar.spacing_mm),
             "network_grid": list(prepared.channels.shape[1:]),
-            "window": list(sidecar.window),
+            "window": list(runner.patch),
             "overlap": sidecar.overlap,
             "folds": 1,
             "mirror_axes": list(axes),
@@ -206,23 +194,6 @@ class _Guarded:
             raise ValueError(f"The network {self._name} failed: {what}") from error
 
 
-def _require_images(images: Images, sidecar: Sidecar) -> None:
-    """Raise ValueError where a study lacks an image, or has it in other units, than a network wants."""
-    for channel in sidecar.channels:
-        if channel.image == "emission" and channel.units != images.units:
-            raise ValueError(
-                f"The network {sidecar.name} wants its emission image in {channel.units}; this one is in "
-                f"{images.units}. Convert it first."
-            )
-        if channel.image == "ct" and images.ct is None:
-            raise ValueError(f"The network {sidecar.name} wants a CT, and this study has none.")
-
-
-def _ct_on(images: Images, turned: sitk.Image) -> sitk.Image:
-    """The CT on the turned emission grid, air outside."""
-    return sitk.Resample(images.ct, turned, sitk.Transform(), sitk.sitkLinear, AIR_HU, sitk.sitkFloat32)
-
-
 def tracer_warnings(tracer: str, trained: tuple[str, ...]) -> list[str]:
     """What a reader must know where a network was not trained on a study's tracer."""
     if "any" in trained or any(_tokens(tracer) == _tokens(known) for known in trained):
@@ -236,17 +207,3 @@ def tracer_warnings(tracer: str, trained: tuple[str, ...]) -> list[str]:
 def _tokens(tracer: str) -> set[str]:
     """The parts of a tracer's name, so that "68Ga-PSMA-11" is "PSMA-11 Ga-68"."""
     return set(re.findall(r"[a-z]+|\d+", tracer.lower()))
-
-
-def _back(values: npt.NDArray[np.uint8], turned: sitk.Image, original: sitk.Image) -> sitk.Image:
-    """Labels of the turned grid on the emission grid, whose voxels are the same in another order."""
-    image = sitk.GetImageFromArray(values)
-    image.CopyInformation(turned)
-    letters = sitk.DICOMOrientImageFilter_GetOrientationFromDirectionCosines(original.GetDirection())
-    image = sitk.DICOMOrient(image, letters)
-    if not same_grid(image, original):
-        raise ValueError(
-            "The orientation of the emission image could not be undone; its direction cosines are unusual."
-        )
-    image.CopyInformation(original)
-    return image

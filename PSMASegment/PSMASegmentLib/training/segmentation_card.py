@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from PSMASegmentLib.inference.finish_settings import LOWEST_THRESHOLD
 from PSMASegmentLib.inference.sidecar import CT, PRIOR
 from PSMASegmentLib.training.export import described
 from PSMASegmentLib.training.segmentation_config import SegmentationConfig
@@ -17,8 +18,8 @@ for diagnosis or treatment.**
 ## What it does
 
 It is given {inputs} on voxels of {spacing} mm and tells apart: {classes}.
-{optional}What is made of the answer (borders at a threshold, physiological uptake kept out, small and faint regions
-kept as candidates) is not the network's work.
+{optional}Its borders stay as they are unless a run asks for borders at a threshold. What else is made of the answer
+(physiological uptake kept out, small and faint regions kept as candidates) is not the network's work.
 
 Tracers: {tracers}.
 
@@ -54,6 +55,9 @@ patients.
 Apache-2.0, as the software it comes with.
 """
 
+# It learned whole lesions: growing to a threshold would add the blur around hot ones and cut the rims off faint ones.
+_FINISH = {"expand_mm": 0.0, "threshold": LOWEST_THRESHOLD}
+
 
 def segmentation_description(
     config: SegmentationConfig, program: bytes, trained: Mapping[str, Any], metrics: Mapping[str, float]
@@ -87,6 +91,7 @@ def segmentation_description(
         },
         "tracers": list(config.all_tracers),
         "modalities": list(config.modalities),
+        "finish": _FINISH,
         "training": dict(trained),
         "metrics": dict(metrics),
     }
