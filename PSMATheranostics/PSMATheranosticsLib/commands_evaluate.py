@@ -1,32 +1,24 @@
-"""The command ``psma evaluate``: simulated readers correct studies whose truth is known."""
+"""The command ``psma evaluate``: how well lesions whose truth is known are found, with or without a reader's clicks."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import __version__, exit_codes
+from . import exit_codes
+from .commands_evaluate_clicks import add_click_arguments, evaluate_clicks
 from .console import Console
 from .errors import InputError
 from .output_names import PAIR_FILES
-from .whole_file import write_whole
+from .whole_file import require_folder, write_whole
 
 if TYPE_CHECKING:
-    from PSMASegmentLib.evaluation.cases import TruthCase
-    from PSMASegmentLib.evaluation.reader import Refinement
+    from .evaluation_methods import Method
+    from .evaluation_sources import Source
 
-PROTOCOLS = ("iv", "v", "clicks")
-_STARTS = ("organ-map", "rules", "nothing")
-_SCRIBBLES = ("centerline", "random", "boundary")
-_SYNTHETIC = "Synthetic studies on real organ maps: figures for comparing methods, not for what they reach in patients."
-
-Row = dict[str, Any]
+_LESIONS = ("components", "labels")
 
 
 def add_evaluate_arguments(sub: argparse.ArgumentParser) -> None:
@@ -36,211 +28,184 @@ def add_evaluate_arguments(sub: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         metavar="PAIRS",
-        help=f"folder with {PAIR_FILES} (with labels.csv: lines of value,organ)",
+        help=f"folder with {PAIR_FILES} (with labels.csv: lines of value,organ); without --interactive also "
+        "NAME_prior.nii.gz (registered lesions of another study) and cases.csv (columns name,tracer)",
     )
-    sub.add_argument(
-        "--interactive", action="store_true", required=True, help="evaluate corrections by clicks or scribbles"
+    sub.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="folder for the tables")
+    _add_synthetic_arguments(sub.add_argument_group("synthetic studies"))
+    automatic = sub.add_argument_group("automatic results")
+    _add_method_arguments(automatic)
+    _add_counting_arguments(automatic)
+    interactive = sub.add_argument_group("corrections by a simulated reader")
+    interactive.add_argument(
+        "--interactive", action="store_true", help="evaluate corrections by clicks or scribbles instead"
     )
-    sub.add_argument(
-        "--protocol",
-        choices=PROTOCOLS,
-        required=True,
-        help="iv: ten fixed clicks inside and outside (autoPET IV); v: five scribbles on errors (autoPET V); clicks: "
-        "one click on each missed lesion of 1 mL or more, then corrections",
-    )
-    sub.add_argument(
+    add_click_arguments(interactive)
+
+
+def _add_synthetic_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--organ-maps",
         type=Path,
         metavar="FOLDER",
         help="in place of PAIRS: paint synthetic studies on the organ maps KIND_PATIENT_DATE.nii.gz of a folder with "
         "labels.csv, of men that no network is trained on",
     )
-    sub.add_argument("--count", type=int, default=60, help="number of synthetic studies (default: %(default)s)")
-    sub.add_argument("--seed", type=int, default=1, help="of the synthetic studies (default: %(default)s)")
-    sub.add_argument("--tracer", default="68Ga-PSMA-11", help="default: %(default)s")
-    sub.add_argument(
-        "--method",
-        default="growth",
-        help="growth, or package:NAME for an installed click network after it (default: %(default)s)",
-    )
-    sub.add_argument(
-        "--start",
-        dest="starts",
+    group.add_argument("--count", type=int, default=60, help="number of synthetic studies (default: %(default)s)")
+    group.add_argument("--seed", type=int, default=1, help="of the synthetic studies (default: %(default)s)")
+    group.add_argument(
+        "--tracer",
         nargs="+",
-        choices=_STARTS,
-        help="what the reader corrects: the automatic result with organ map, without, or nothing (default: organ-map "
-        "where there are maps, else rules; for clicks all)",
+        default=["68Ga-PSMA-11"],
+        help="of the synthetic studies; several take turns (default: 68Ga-PSMA-11)",
     )
-    sub.add_argument(
-        "--scribbles", choices=_SCRIBBLES, default="centerline", help="kind of scribble of v (default: %(default)s)"
+    group.add_argument(
+        "--modality",
+        choices=("pet", "spect"),
+        default="pet",
+        help="a 177Lu SPECT comes with the registered lesion mask of the PET; not with --interactive (default: "
+        "%(default)s)",
     )
-    sub.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="folder for the tables")
+    group.add_argument(
+        "--all-lesions",
+        action="store_true",
+        help="the truth of synthetic SPECT are all lesions, also those that the camera does not show",
+    )
+    group.add_argument(
+        "--plain",
+        action="store_true",
+        help="without ganglia, hot spots of bowel and ureter, tumor sink, breathing and cut fields of view; always so "
+        "with --interactive",
+    )
+
+
+def _add_method_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--methods",
+        nargs="+",
+        default=[],
+        metavar="METHOD",
+        help="methods to compare: rules, suv3 (SUV 3 or more and nothing taken away), package:NAME, nnunet:FOLDER and "
+        "so on; settings follow as METHOD@NAME=VALUE,NAME=VALUE, beside those of the method ct, organs, prior and "
+        "low_evidence (true or false: whether it gets the CT, the organ map or the lesions of another study, and "
+        "whether its candidates of low evidence count; organ maps are withheld unless asked for)",
+    )
+    group.add_argument(
+        "--predictions",
+        nargs="+",
+        default=[],
+        metavar="[NAME=]FOLDER",
+        help="also compare masks made elsewhere, NAME_OF_CASE.nii.gz or NAME_OF_CASE_labels.nii.gz; without --methods "
+        "the truth is enough in PAIRS",
+    )
+    group.add_argument(
+        "--skip-failures", action="store_true", help="leave out studies that a method refuses, and say which"
+    )
+
+
+def _add_counting_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--smallest-ml",
+        type=float,
+        default=0.5,
+        metavar="ML",
+        help="smallest lesion that counts (default: %(default)s)",
+    )
+    group.add_argument(
+        "--lesions",
+        choices=_LESIONS,
+        default=_LESIONS[0],
+        help="what one lesion is: an 18-connected component of the mask, or one value of the labels, and of a mask "
+        "of 0 and 1 a 26-connected component (default: %(default)s)",
+    )
+    group.add_argument(
+        "--tolerance-mm", type=float, default=4.0, metavar="MM", help="of the surface Dice (default: %(default)s)"
+    )
+    group.add_argument(
+        "--no-surfaces", action="store_true", help="leave out surface Dice and HD95, which need MONAI and take longest"
+    )
+    group.add_argument(
+        "--resamples", type=int, default=2000, help="of the bootstrap; 0 for no intervals (default: %(default)s)"
+    )
 
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
-    """``psma evaluate``: tables of what simulated readers reach."""
-    refinement, method = _method(options.method)
-    count, cases = _cases(options)
-    starts = options.starts or _default_starts(options)
-    rows, summary = _run(options, starts, refinement, count, cases, console.progress)
-    about = {
-        "software": __version__,
-        "protocol": options.protocol,
-        "method": method,
-        "cases": count,
-        "synthetic": options.organ_maps is not None,
-        "seed": options.seed if options.organ_maps is not None else None,
-        "tracer": options.tracer,
-    }
-    if options.organ_maps is not None:
-        about["note"] = _SYNTHETIC
-    result = {**about, "starts": summary}
-    table = "lesions.csv" if options.protocol == "clicks" else "steps.csv"
-    if rows:
-        write_whole(options.to / table, _csv(rows))
+    """``psma evaluate``: tables and a page of figures."""
+    _refuse_mixed(options)
+    if options.interactive:
+        return evaluate_clicks(options, console)
+    from PSMASegmentLib.evaluation.study_evaluation import EvaluationSettings
+    from PSMASegmentLib.evaluation.study_summaries import SummarySettings
+
+    from .evaluation_report import write_page
+    from .evaluation_run import evaluate_methods
+    from .evaluation_summary import lines, summary
+    from .evaluation_tables import write_tables
+
+    _refuse_bounds(options)
+    methods = _methods(options, console)
+    source = _source(options, truth_alone=not options.methods)
+    try:
+        settings = EvaluationSettings(options.lesions, options.tolerance_mm, not options.no_surfaces)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    require_folder(options.to)
+    evaluated, failures = evaluate_methods(
+        source, methods, settings, options.to, console.progress, options.skip_failures
+    )
+    counting = SummarySettings(options.smallest_ml, options.resamples, options.seed)
+    result = summary(source, methods, evaluated, failures, settings, counting)
+    write_tables(options.to, evaluated, result)
     write_whole(options.to / "summary.json", (json.dumps(result, indent=2, allow_nan=False) + "\n").encode())
-    console.done(result, _lines(options, summary))
+    write_page(options.to / "evaluation.html", result, evaluated)
+    console.done(result, [*lines(result), f"Tables and evaluation.html are in {options.to}"])
     return exit_codes.DONE
 
 
-def _method(name: str) -> tuple[Refinement | None, Row]:
-    """The refinement that ``--method`` names, None for growth alone, and what the tables say about it."""
-    if name == "growth":
-        return None, {"name": name}
-    if not name.startswith("package:"):
-        raise InputError(f"There is no method {name!r}. Valid are: growth, package:NAME.")
-    from PSMASegmentLib.evaluation.network_refinement import NetworkRefinement, package_named
-    from PSMASegmentLib.networks.click_network import ClickNetwork
-
-    try:
-        package = package_named(name.removeprefix("package:"))
-        network = ClickNetwork.load(package)
-    except ImportError as error:
-        raise InputError(
-            f"The method {name} needs PyTorch, which is missing ({error}): pip install 'psmatheranostics[network]'."
-        ) from error
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    return NetworkRefinement(network), {"name": name, "sha256": package.sha256}
+def _refuse_mixed(options: argparse.Namespace) -> None:
+    """Raise InputError for options of the other kind of evaluation, which would be passed over."""
+    if not options.interactive and (options.protocol is not None or options.starts):
+        raise InputError("--protocol and --start are for corrections by a simulated reader: add --interactive.")
+    if options.interactive and (options.methods or options.predictions or options.modality == "spect"):
+        raise InputError("--methods, --predictions and --modality spect are not for --interactive.")
 
 
-def _default_starts(options: argparse.Namespace) -> Sequence[str]:
-    if options.protocol == "clicks" and options.organ_maps is not None:
-        return _STARTS
-    if options.protocol == "clicks":
-        return ("rules", "nothing")
-    return ("organ-map",) if options.organ_maps is not None else ("rules",)
+def _refuse_bounds(options: argparse.Namespace) -> None:
+    if options.smallest_ml < 0 or options.resamples < 0:
+        raise InputError("--smallest-ml and --resamples must be 0 or more.")
+    if not options.no_surfaces:
+        from PSMASegmentLib.evaluation.voxel_metrics import require_surfaces
+
+        try:
+            require_surfaces()
+        except ImportError as error:
+            raise InputError(f"{error} The option for that is --no-surfaces.") from error
 
 
-def _cases(options: argparse.Namespace) -> tuple[int, Iterator[TruthCase]]:
-    """How many cases there are, and the cases one by one."""
-    from .evaluation_cases import held_out_maps, pair_names, pairs, phantoms
+def _methods(options: argparse.Namespace, console: Console) -> list[Method]:
+    from .evaluation_methods import different_names, parse_method, parse_predictions
+
+    methods: list[Method] = [parse_method(text, console.asking) for text in options.methods]
+    methods += [parse_predictions(text) for text in options.predictions]
+    if not methods:
+        raise InputError("Give --methods, --predictions or --interactive: what is to be evaluated?")
+    different_names(methods)
+    return methods
+
+
+def _source(options: argparse.Namespace, truth_alone: bool) -> Source:
+    from .evaluation_sources import FolderSource, OrganMapSource
 
     if (options.pairs is None) == (options.organ_maps is None):
         raise InputError(f"Give either a folder with {PAIR_FILES}, or --organ-maps with a folder of organ maps.")
     if options.pairs is not None:
-        names = pair_names(options.pairs)
-        return len(names), pairs(options.pairs, names)
-    maps = held_out_maps(options.organ_maps, options.count)
-    return len(maps), phantoms(maps, options.seed, options.tracer)
-
-
-def _run(
-    options: argparse.Namespace,
-    starts: Sequence[str],
-    refinement: Refinement | None,
-    count: int,
-    cases: Iterator[TruthCase],
-    progress: Callable[[float, str], None],
-) -> tuple[list[Row], Row]:
-    """Rows of the table and summary by start."""
-    import SimpleITK as sitk
-    from PSMASegmentLib.evaluation.cases import starts_of
-    from PSMASegmentLib.evaluation.missed_lesions import correct_missed
-    from PSMASegmentLib.evaluation.scribbling import run_fixed_clicks, run_scribbles
-    from PSMASegmentLib.evaluation.summaries import courses_summary, lesions_summary
-
-    rows: list[Row] = []
-    lesions: dict[str, list[Any]] = {kind: [] for kind in starts}
-    courses: dict[str, list[Any]] = {kind: [] for kind in starts}
-    tallies: dict[str, list[Any]] = {kind: [] for kind in starts}
-    bearing: list[bool] = []
-    for number, case in enumerate(cases):
-        progress(number / count, f"{case.name}: case {number + 1} of {count}")
-        truth = sitk.GetArrayFromImage(case.truth)
-        bearing.append(bool(truth.any()))
-        try:
-            begun = starts_of(case, starts)
-        except ValueError as error:
-            raise InputError(f"{case.name}: {error}") from error
-        for kind, start in begun.items():
-            if options.protocol == "clicks":
-                found, tally = correct_missed(start, truth, refinement)
-                lesions[kind] += [(case.sites.get(course.lesion, "").split(":")[0], course) for course in found]
-                rows += [_lesion_row(case, kind, course) for course in found]
-            else:
-                if options.protocol == "iv":
-                    course, tally = run_fixed_clicks(start, truth, refinement)
-                else:
-                    course, tally = run_scribbles(start, truth, refinement, options.scribbles)
-                courses[kind].append(course)
-                rows += _step_rows(case, kind, course)
-            tallies[kind].append(tally)
-    if options.protocol == "clicks":
-        return rows, {kind: lesions_summary(lesions[kind], tallies[kind]) for kind in starts}
-    return rows, {kind: courses_summary(courses[kind], bearing, tallies[kind]) for kind in starts}
-
-
-def _lesion_row(case: TruthCase, kind: str, course: Any) -> Row:
-    row: Row = {"case": case.name, "start": kind, "lesion": course.lesion, "site": case.sites.get(course.lesion, "")}
-    row |= {"volume_ml": round(course.volume_ml, 3), "suv_max": round(course.suv_max, 2)}
-    for step, value in enumerate(course.dice, start=1):
-        row[f"dice_{step}"] = round(value, 4)
-        row[f"found_ml_{step}"] = round(course.found_ml[step - 1], 3)
-        row[f"outcome_{step}"] = course.outcomes[step - 1]
-    return row | {"first_message": course.messages[0], "first_refusal": course.refusals[0]}
-
-
-def _step_rows(case: TruthCase, kind: str, course: Any) -> list[Row]:
-    """One row per step; measures that are not defined stay empty."""
-    names = list(course.curves)
-    steps = zip(*(course.curves[name] for name in names), strict=True)
-    prompts = ["", *course.prompts]
-    return [
-        {"case": case.name, "start": kind, "step": step, "prompt": prompts[step]}
-        | {name: "" if math.isnan(value) else round(value, 4) for name, value in zip(names, values, strict=True)}
-        for step, values in enumerate(steps)
-    ]
-
-
-def _csv(rows: Sequence[Row]) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue().encode()
-
-
-def _lines(options: argparse.Namespace, summary: Mapping[str, Row]) -> list[str]:
-    lines = [_SYNTHETIC] if options.organ_maps is not None else []
-    for kind, figures in summary.items():
-        if options.protocol == "clicks":
-            lines.append(f"Start {kind}: {figures['lesions']} missed lesions of 1 mL or more")
-            for step, dice in figures["dice"].items():
-                if dice["n"]:
-                    quartiles = f"quartiles {dice['q1']:.3f} to {dice['q3']:.3f}"
-                    lines.append(f"  Dice after {step}: median {dice['median']:.3f}, {quartiles}")
-        else:
-            lines.append(f"Start {kind}")
-            for group in ("all_cases", "cases_with_lesions"):
-                means = ", ".join(
-                    f"{name} {value['mean']:.3f}"
-                    for name, value in figures[group].items()
-                    if isinstance(value, dict) and value.get("mean") is not None
-                )
-                lines.append(f"  {group.replace('_', ' ')} ({figures[group]['cases']}): {means}")
-        lines.append(
-            f"  {figures['clicks']} clicks, {figures['insisted']} insisted on, {figures['refused']} refused, "
-            f"{figures['undone']} undone, {figures['ghost_voxels']} ghost voxels"
-        )
-    return [*lines, f"Tables are in {options.to}"]
+        return FolderSource(options.pairs, truth_alone)
+    return OrganMapSource(
+        options.organ_maps,
+        options.count,
+        options.seed,
+        options.tracer,
+        modality=options.modality.upper(),
+        varied=not options.plain,
+        all_lesions=options.all_lesions,
+    )

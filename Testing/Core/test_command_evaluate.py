@@ -95,6 +95,8 @@ def test_input_that_cannot_be_used_is_named(maps: Path, pairs: Path, tmp_path: P
     refuse("2 organ maps of men", "--protocol", "v", "--organ-maps", maps, "--count", 3)
     refuse("At least one", "--protocol", "v", "--organ-maps", maps, "--count", 0)
     refuse("no method 'magic'", pairs, "--protocol", "v", "--method", "magic")
+    refuse("no start 'all'", pairs, "--protocol", "v", "--start", "all")
+    refuse("--start package:none-such: ", pairs, "--protocol", "v", "--start", "package:none-such")
     refuse("c: c has no organ map", pairs, "--protocol", "v", "--start", "organ-map")
     lonely = tmp_path / "lonely"
     lonely.mkdir()

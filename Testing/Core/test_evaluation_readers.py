@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ import SimpleITK as sitk
 from PSMASegmentLib.clicks.click import Click, ClickResult, Index, Labels
 from PSMASegmentLib.clicks.settings import REACH_MM
 from PSMASegmentLib.clicks.study import ClickStudy, click_study
+from PSMASegmentLib.engine import MODEL_METHODS, SegmentationEngine
 from PSMASegmentLib.evaluation.cases import Start, TruthCase, starts_of, truth_case
 from PSMASegmentLib.evaluation.missed_lesions import correct_missed
 from PSMASegmentLib.evaluation.reader import Reader, ghost_voxels
 from PSMASegmentLib.evaluation.scribbling import run_fixed_clicks, run_scribbles
 from PSMASegmentLib.evaluation.summaries import courses_summary, lesions_summary, mean_of, spread
+from PSMASegmentLib.rule_engine import RuleEngine
+from PSMASegmentLib.segmentation import Images, Segmentation
 from scipy import ndimage
 
 SPACING = (3.0, 3.0, 3.0)
@@ -234,6 +238,27 @@ def test_starts_are_automatic_or_empty_and_unknown_ones_are_refused() -> None:
         starts_of(case, ("organ-map",))
     with pytest.raises(ValueError, match="Valid are"):
         starts_of(case, ("everything",))
+
+
+def test_start_can_be_what_a_model_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = two_spheres()
+    asked: list[str] = []
+
+    class Model(RuleEngine):
+        def segment(self, images: Images, settings: Mapping[str, Any], progress: Callable[..., None]) -> Segmentation:
+            assert images.organs is None
+            return super().segment(images, {"threshold": 1000.0}, progress)
+
+    def made(which: str, _confirm: object) -> Model:
+        asked.append(which)
+        return Model()
+
+    monkeypatch.setitem(MODEL_METHODS, "toy", made)
+    engine = SegmentationEngine()
+    starts = starts_of(case, ("toy:mine", "rules"), engine)
+    assert not starts["toy:mine"].labels.any() and starts["rules"].labels.max() == 2
+    starts_of(case, ("toy:mine",), engine)
+    assert asked == ["mine"]  # it stays loaded
 
 
 def test_summaries_leave_out_what_is_not_defined() -> None:

@@ -18,7 +18,10 @@ from ..phantom.organ_map_study import OrganMapPhantom
 from ..segmentation import Images
 
 STARTS = ("organ-map", "rules", "nothing")
-"""What a reader starts from: the automatic result with the organ map, without it, or no lesion at all."""
+"""What a reader starts from: the automatic result by rules with the organ map, without it, or no lesion at all.
+
+The name of a model, such as "package:NAME" (``engine.MODEL_METHODS``), is one too: what it finds without the organ map.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,29 +82,34 @@ def phantom_case(name: str, phantom: OrganMapPhantom) -> TruthCase:
     return TruthCase(name, phantom.emission, phantom.truth, phantom.tracer, phantom.ct, phantom.organs, sites)
 
 
-def starts_of(case: TruthCase, kinds: Sequence[str]) -> dict[str, Start]:
-    """What a reader begins with, by ``kinds`` out of ``STARTS``.
+def starts_of(case: TruthCase, kinds: Sequence[str], engine: SegmentationEngine | None = None) -> dict[str, Start]:
+    """What a reader begins with, by ``kinds`` out of ``STARTS`` or names of models.
 
-    With "nothing" the physiological uptake is known as with "organ-map", or by the rules where there is no map. Raises
-    ValueError for another kind, and for "organ-map" without a map.
+    With "nothing" the physiological uptake is known as with "organ-map", or by the rules where there is no map. With an
+    ``engine`` its model stays loaded from case to case. Raises ValueError for another kind, for "organ-map" without a
+    map and where a model cannot be asked.
     """
+    engine = engine or SegmentationEngine()
     starts: dict[str, Start] = {}
     found: dict[bool, Start] = {}
     for kind in kinds:
+        if ":" in kind:
+            starts[kind] = _automatic(case, False, engine, kind)
+            continue
         if kind not in STARTS:
-            raise ValueError(f"There is no start {kind!r}. Valid are: {', '.join(STARTS)}.")
+            raise ValueError(f"There is no start {kind!r}. Valid are: {', '.join(STARTS)}, and models (package:NAME).")
         if kind == "organ-map" and case.organs is None:
             raise ValueError(f"{case.name} has no organ map. Start from rules or nothing.")
         by_map = kind != "rules" and case.organs is not None
         if by_map not in found:
-            found[by_map] = _automatic(case, by_map)
+            found[by_map] = _automatic(case, by_map, engine)
         start = found[by_map]
         starts[kind] = Start(start.study, np.zeros_like(start.labels)) if kind == "nothing" else start
     return starts
 
 
-def _automatic(case: TruthCase, by_map: bool) -> Start:
+def _automatic(case: TruthCase, by_map: bool, engine: SegmentationEngine, method: str = "rules") -> Start:
     images = Images(case.emission, "SUVbw", case.tracer, case.ct, case.organs if by_map else None)
-    found = SegmentationEngine().segment(images)
+    found = engine.segment(images, method)
     study = click_study(case.emission, "PET", found.physiology, found.physiology_names, case.ct)
     return Start(study, sitk.GetArrayFromImage(found.labels))
