@@ -105,6 +105,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         self._report = ReportPanel(ui, self.logic, self._start, self.trying)
 
     def _makeResultParts(self) -> None:
+        from PSMATheranosticsMrml.criteria_menu import CriteriaMenu
         from PSMATheranosticsMrml.psa_panel import PsaPanel
         from PSMATheranosticsMrml.reference_panel import ReferencePanel
         from PSMATheranosticsMrml.response_panel import ResponsePanel
@@ -118,11 +119,12 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         ui = self.ui
         self._jumps = ResultJumps(self.logic, self.trying, self._onPicked, lambda: self.parent.isEntered)
         self._response = ResponsePanel(ui, self.change, self._jumps.to)
+        self._criteria = CriteriaMenu(ui, self.change)
         self._psa = PsaPanel(ui, self.change)
         self._tables = ResultTables(ui.resultTablesFrame, self._jumps.to, self._jumps.toLesion)
         self._plots = ResultPlots(ui.resultPlotsFrame, self._jumps.to)
         self._references = ReferencePanel(ui.referenceRegionsFrame, self.logic, self.refresh, self.trying)
-        self._warnings = WarningsList(ui, self._onIssue, self._onSolve)
+        self._warnings = WarningsList(ui, self._onIssue, self._onSolve, self.change)
         self._signOff = SignOffPanel(ui, self.change)
         self._window = ResultsWindow(self._jumps.to, self._onUpdate)
 
@@ -177,7 +179,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         return (*case, *self._responseParts(), self._tables, self._plots, self._jumps)
 
     def _responseParts(self) -> tuple[Any, ...]:
-        return (self._response, self._psa, self._warnings, self._signOff)
+        return (self._response, self._criteria, self._psa, self._warnings, self._signOff)
 
     def _isSeen(self) -> bool:
         return self.parent.isEntered or self._window.isShown
@@ -344,7 +346,7 @@ class PSMATheranosticsWidget(CaseWidget, ScriptedLoadableModuleWidget, VTKObserv
         ui.importButton.toolTip = "" if hasFolder else _("Open a case or choose a folder for a new one first.")
         ui.recomputeButton.enabled = hasStudies and isIdle
         ui.resultsWindowButton.enabled = hasStudies
-        for part in (self._studies, self._clinical, self._response, self._psa, self._signOff):
+        for part in (self._studies, self._clinical, *self._responseParts()):
             part.update(isIdle)
         self._report.update(hasStudies and isIdle)
         self._exchange.update(hasStudies, not isIdle)

@@ -267,10 +267,9 @@ class PSMATrackingLogic(ScriptedLoadableModuleLogic, CaseLogic):
         Raises:
             CaseError: the case cannot be read.
         """
-        from PSMATheranosticsLib.suv_results import in_suv
         from PSMATheranosticsMrml.tracking_case import TrackingCase
 
-        return TrackingCase.read(in_suv(results))
+        return TrackingCase.read(results)
 
     def step(self, act) -> str:
         """Let ``act`` change the case, which it gets open for writing; returns the name of the step that it made.

@@ -43,7 +43,7 @@ def make_full_case(folder: Path, signed: bool = True) -> CaseStore:
         for name in ("blood pool", "liver", "left parotid"):
             move_reference(case, study_id, name, NORMAL_MM, 8.0)
     state_inputs(case, second, residual_uptake=True, visual_change="increase", clinical_progression=True)
-    override(case, second, "RECIP 1.0", "RECIP-SD", "seen on CT before")
+    override(case, second, "RECIP 1.0", "RECIP-SD", "seen on CT before", instead_of="RECIP-PD")
     category = next(one.category for one in collect_results(case).responses if one.followup_id == third)
     confirm(case, third, "RECIP 1.0", category)
     if signed:

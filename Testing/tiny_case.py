@@ -18,6 +18,7 @@ from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.mask_edit import MaskEdit
 from PSMATheranosticsLib.records import ClickRecord, LesionInput, LinkInput, StudyRecord, TrackInput
 from PSMATheranosticsLib.study import Alternative, DicomOrigin, Patient, Scaling, Study
+from PSMATheranosticsLib.suv_emission import suv_emission
 
 PATIENT = Patient("SYNTHETIC-TINY", "Synthetic^Tiny", date(1950, 2, 3), "M")
 Box = tuple[slice, slice, slice]
@@ -89,7 +90,8 @@ def segment(
     **provenance: object,
 ) -> None:
     """Store boxes as the automatic result of a study."""
-    emission = case.load_image(case.study(study_id).emission_id)
+    stored = case.study(study_id)
+    emission = suv_emission(case.load_image(stored.emission_id), stored.scaling, stored.label)
     labels = label_image(case, study_id, boxes)
     lesions = [LesionInput(found, "box", "drawn") for found in measure_lesions(emission, labels)]
     removed = [{"reason": "kidney", "volume_ml": 3.5}]

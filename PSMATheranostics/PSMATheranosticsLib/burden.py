@@ -9,8 +9,7 @@ from __future__ import annotations
 from PSMASegmentLib.lesion_regions import BONE, DISTANT_NODE, PELVIC_NODE, PROSTATE_BED, VISCERAL
 
 from .clinical_model import ScoreResult
-from .i18n import tr
-from .lesion_results import suv_scale
+from .i18n import decimal, tr
 from .score_input import ScoreInput
 
 COUNTED_UP_TO = 20
@@ -28,10 +27,7 @@ def burden_text(count: int) -> str:
 
 
 class Burden:
-    """Number of lesions and SUVmax per group of regions. ``number`` is the exact number of lesions.
-
-    SUVmax is left out for a SPECT that cannot be given in SUV.
-    """
+    """Number of lesions and SUVmax per group of regions. ``number`` is the exact number of lesions."""
 
     name = "Burden"
 
@@ -47,11 +43,10 @@ class Burden:
             REGIONAL_NODES: tr("SUVmax regional nodes"),
             METASTATIC: tr("SUVmax metastatic"),
         }
-        scale = suv_scale(study)
         measured = []
-        for group, regions in GROUPS.items() if scale is not None else ():
+        for group, regions in GROUPS.items():
             highest = max((le.measures.suv_max for le in study.lesions if le.region.name in regions), default=None)
-            measured.append((shown[group], "-" if highest is None else f"{highest * (scale or 0.0):.1f}"))
+            measured.append((shown[group], "-" if highest is None else decimal(f"{highest:.1f}")))
         unknown = sum(1 for lesion in study.lesions if not lesion.region.name)
         notes = (tr("Lesions in no known region: {count}.").format(count=unknown),) if unknown else ()
         why = tr("Lesions that count on this study, and the highest SUVmax of each group of regions.")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import plot_image
-from .i18n import tr
+from .i18n import decimal, tr
 from .plot_image import INK, NORMAL, PlotImage
 from .report_text import concentration, volume
 from .results_model import Results
+from .treatments import therapy_start_day
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,14 +41,16 @@ class _Series:
 def draw_burden(results: Results) -> PlotImage | None:
     """PSMA-TV (mL) on the studies of the baseline's kind above PSA (ng/mL), with a dashed line at each treatment.
 
-    None where neither has two values.
+    A dotted line stands where the line of therapy began. None where neither has two values.
     """
     if results.baseline_id is None:
         return None
     series = [one for one in (_volumes(results), _psa(results)) if one.points]
     if all(len(one.points) < 2 for one in series):
         return None
-    head = 13.0 if results.treatments else 7.0
+    began = therapy_start_day(results)
+    treated = plot_image.is_treated(_study_days(results), results.treatments, began)
+    head = 13.0 if treated else 7.0
     height = head + _FOOT_MM + len(series) * _PANEL_MM + (len(series) - 1) * _GAP_MM
     with plot_image.drawing(height) as figure:
         rows = []
@@ -58,8 +61,15 @@ def draw_burden(results: Results) -> PlotImage | None:
             _draw(rows[-1], one)
         _align(rows, [day for one in series for day, _, _ in one.points])
         title = tr("{measures} over time").format(measures=", ".join(one.name for one in series))
-        plot_image.set_title(rows[0], title, 6.5 if results.treatments else 1.4)
-        return plot_image.finish(figure, " ".join([f"{title}.", *(one.words for one in series)]))
+        plot_image.set_title(rows[0], title, 6.5 if treated else 1.4)
+        words = [f"{title}.", *(one.words for one in series)]
+        if began is not None:
+            words.append(tr("The line of therapy began on day {day}.").format(day=began))
+        return plot_image.finish(figure, " ".join(words))
+
+
+def _study_days(results: Results) -> list[tuple[int, str]]:
+    return [(study.days_since_baseline, study.label) for study in results.studies]
 
 
 def _volumes(results: Results) -> _Series:
@@ -94,10 +104,10 @@ def _draw(axes: Axes, series: _Series) -> None:
     if min(values) > 0 and max(values) / min(values) > _LOGARITHMIC_FROM:
         axes.set_yscale("log")
         axes.set_ylim(min(values) / 1.8, max(values) * 2.6)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         name = tr("{measure}, logarithmic").format(measure=name)
     else:
         axes.set_ylim(0, 1.28 * max(values) or 1.0)
+    axes.yaxis.set_major_formatter(lambda value, _: decimal(f"{value:g}"))
     axes.set_ylabel(name, fontsize=NORMAL, color=INK)
     if len(values) <= _MOST_VALUES:
         for day, value, text in series.points:
@@ -108,9 +118,8 @@ def _draw(axes: Axes, series: _Series) -> None:
 
 def _draw_days(axes: Axes, results: Results, first: bool, last: bool) -> None:
     """Studies are named below the last panel, treatments above the first one."""
-    days = [(study.days_since_baseline, study.label) for study in results.studies]
-    treatments = results.treatments if first else [replace(one, label="") for one in results.treatments]
-    plot_image.draw_days(axes, days, treatments)
+    began = therapy_start_day(results)
+    plot_image.draw_days(axes, _study_days(results), results.treatments, therapy_start=began, above=first)
     if not last:
         axes.set_xticklabels([])
 

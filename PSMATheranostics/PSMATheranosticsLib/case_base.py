@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from .case_lock import CaseLock, login
 from .case_log import LogEntry, read_log
 from .case_rows import patient_record, patient_row
 from .errors import CaseError
+from .image_ahead import ReadAhead
 from .image_store import ImageStore
 from .journal import Change, Journal
 from .records import JournalEntry
@@ -178,6 +179,10 @@ class CaseBase:
     def load_image(self, image_id: str) -> sitk.Image:
         """An image by its content hash, verified. Raises CaseError where it is missing or damaged."""
         return self._images.load(image_id)
+
+    def reading_ahead(self, studies: Sequence[Sequence[str]]) -> AbstractContextManager[ReadAhead]:
+        """For work on one study after the other; ``studies`` are the image ids of each. See ``ReadAhead``."""
+        return self._images.reading_ahead(studies)
 
     def journal(self) -> list[JournalEntry]:
         """All steps ever made in this case, oldest first."""

@@ -29,7 +29,7 @@ def clinical_facts(case: CaseStore) -> ClinicalFacts:
 def save_clinical_facts(case: CaseStore, facts: ClinicalFacts) -> None:
     """Store facts in place of those before, as one step; spaces around and within texts are tidied.
 
-    Raises InputError for an unknown state of the prostate and a therapy before the man's birth.
+    Raises InputError for an unknown state of the prostate and a therapy before the man's birth or still to come.
     """
     texts: dict[str, Any] = {name: " ".join(getattr(facts, name).split()) for name in _TEXTS}
     tidy = replace(facts, **texts)
@@ -41,8 +41,18 @@ def save_clinical_facts(case: CaseStore, facts: ClinicalFacts) -> None:
         raise InputError(
             f"The therapy cannot have begun on {tidy.therapy_start}: the man was born on {born}. Correct it."
         )
+    if tidy.therapy_start is not None and tidy.therapy_start > _latest_day(case):
+        raise InputError(
+            f"The therapy cannot have begun on {tidy.therapy_start}: that day is still to come. Correct it, or "
+            "enter it when the therapy has begun."
+        )
     values: dict[str, Any] = {name: getattr(tidy, name) for name in _TEXTS if getattr(tidy, name)}
     if tidy.therapy_start is not None:
         values["therapy_start"] = tidy.therapy_start.isoformat()
     with case.step("Change the clinical facts"):
         case.save_setting(SETTING, values)
+
+
+def _latest_day(case: CaseStore) -> date:
+    """Today, or the day of the last study where the clock of this computer is behind it."""
+    return max([date.today(), *(study.acquired.date() for study in case.studies())])

@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 REFERENCE_REGIONS = ("blood pool", "liver", "spleen", "right parotid", "left parotid")
 PROSTATE = ("", "in situ", "removed")
+CAUSES = ("study", "segmentation", "registration", "tracking", "response", "decision")
 VISUAL_CHANGES = ("decrease", "increase", "neither")
 
 
@@ -71,12 +72,16 @@ class ScoreResult:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Something that contradicts itself or is open before a case is signed. ``blocks``: signing needs it solved."""
+    """Something that contradicts itself or is open before a case is signed. ``blocks``: signing needs it solved.
+
+    ``cause`` is the step in which it is solved, one of ``CAUSES``; "" where that is not known.
+    """
 
     text: str
     blocks: bool
     study_id: int | None = None
     track: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The command ``psma``: the main job and its steps without Slicer.
 
 Exit codes: 0 done; 1 internal error, with a traceback; 2 wrong usage; 3 input refused; 4 case folder cannot be used;
-5 check found damage; 6 the demo did not find what was planted; 130 stopped by the user.
+5 check found damage; 6 the demo did not find what was planted; 7 not enough memory; 130 stopped by the user.
 
 With ``--json`` standard output is JSON Lines: ``{"event": "progress", "fraction": 0.4, "message": "..."}`` while the
 work goes on, then one ``{"event": "done", "result": {...}}`` or ``{"event": "error", "kind": "...", "message": "...",
@@ -23,6 +23,8 @@ from . import (
     __version__,
     commands_case,
     commands_clinical,
+    commands_criteria,
+    commands_diversity,
     commands_evaluate,
     commands_job,
     commands_models,
@@ -36,6 +38,7 @@ from . import (
 from .commands_job import RESEARCH_ONLY
 from .console import Console
 from .errors import Cancelled, CaseError, CaseLocked, InputError
+from .lib_errors import told_memory
 from .output_names import ALL_DICOM_KINDS, DICOM_KINDS
 
 Command = Callable[[argparse.Namespace, Console], int]
@@ -59,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CaseError, OSError) as error:
         console.error("case", str(error), {"locked": True} if isinstance(error, CaseLocked) else None)
         return exit_codes.CASE
+    except MemoryError as error:
+        console.error("memory", told_memory(error))
+        return exit_codes.MEMORY
     except (KeyboardInterrupt, Cancelled):
         console.error("cancelled", "Stopped. Finished steps are kept; run the same command again to go on.")
         return exit_codes.STOPPED
@@ -109,7 +115,9 @@ def _add_job_commands(add: Add) -> None:
     )
     sub = add("segment", commands_job.segment, "Find the lesions of one study of a case, or of all.")
     _add_case(sub)
-    sub.add_argument("--study", type=int, metavar="ID", help="number of the study in the case (default: all)")
+    sub.add_argument(
+        "--study", type=int, metavar="ID", help="number of the study in the case (default: all that the method is for)"
+    )
     sub.add_argument(
         "--from",
         dest="labels",
@@ -189,6 +197,12 @@ def _add_clinical_commands(add: Add) -> None:
             "Accept or reject lesions of a study, or show what was decided.",
         ),
         (
+            "criteria",
+            commands_criteria.criteria,
+            commands_criteria.add_criteria_arguments,
+            "Choose the response criteria of a case, or show which it uses and what they rest on.",
+        ),
+        (
             "respond",
             commands_clinical.respond,
             commands_clinical.add_respond_arguments,
@@ -228,8 +242,13 @@ def _add_model_commands(add: Add) -> None:
     commands_models.add_models_arguments(add("models", commands_models.models, about))
     train = add("train", commands_train.train, "Train a network by a configuration, and make a model package of it.")
     commands_train.add_train_arguments(train)
-    evaluate = add("evaluate", commands_evaluate.evaluate, "Measure how well lesions are found with simulated clicks.")
+    about = "Measure how well methods, masks or simulated clicks find lesions whose truth is known."
+    evaluate = add("evaluate", commands_evaluate.evaluate, about)
     commands_evaluate.add_evaluate_arguments(evaluate)
+    about = "Show where the lesions of training sets lie, and how many different places of the body they know."
+    commands_diversity.add_diversity_arguments(add("diversity", commands_diversity.diversity, about))
+    about = "Show whether scans of different scanners or sites look different to a network."
+    commands_diversity.add_domain_shift_arguments(add("domain-shift", commands_diversity.domain_shift, about))
     about = "Write corrected studies of cases as a training set, without names, dates and identifiers."
     commands_training_set.add_training_set_arguments(add("training-set", commands_training_set.training_set, about))
 
@@ -277,7 +296,12 @@ def _add_input_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_segmentation_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--method", default="rules", help="segmentation method (default: %(default)s)")
+    sub.add_argument(
+        "--method",
+        default="rules",
+        help="rules, or a network: package:NAME, nnunet:FOLDER, bundle:FOLDER or torchscript:FILE, by name where it is "
+        "installed (psma models list); default: %(default)s",
+    )
     sub.add_argument(
         "--rule-set", help="rule set of the method 'rules': suv3 (default), suv3-all, percent, liver, spleen or qpsma"
     )

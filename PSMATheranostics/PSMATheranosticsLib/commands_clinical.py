@@ -249,12 +249,14 @@ def _given_inputs(options: argparse.Namespace) -> dict[str, Any]:
 def _decide(options: argparse.Namespace, case: CaseStore, study: int) -> None:
     from .reader_statement import category_by_rules, confirm, override, withdraw
 
-    if options.confirm:
-        confirm(case, study, options.criterion, category_by_rules(case, study, options.criterion))
-    elif options.withdraw:
+    if options.withdraw:
         withdraw(case, study, options.criterion)
+        return
+    by_rules = category_by_rules(case, study, options.criterion)
+    if options.confirm:
+        confirm(case, study, options.criterion, by_rules)
     else:
-        override(case, study, options.criterion, options.override, options.reason)
+        override(case, study, options.criterion, options.override, options.reason, instead_of=by_rules)
 
 
 def _response_line(results: Results, response: ResponseResult) -> str:

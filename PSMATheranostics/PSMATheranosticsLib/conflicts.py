@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .clinical_model import Conflict
-from .i18n import tr
+from .clinical_model import CAUSES, Conflict
+from .i18n import date_text, decimal, tr
+from .new_lesion_review import followups, is_reviewed, unreviewed_new_lesions
 from .response import NOT_EVALUABLE
 from .result_warnings import LOW_CONFIDENCE
 from .results_model import LesionResult, ResponseResult, Results, StudyResult, TrackCell
@@ -17,6 +18,8 @@ from .results_model import LesionResult, ResponseResult, Results, StudyResult, T
 # Gafita et al. 2022, J Nucl Med 63:1651-1658: an increase of at least 20 % with new lesions is RECIP-PD. Links are only
 # pointed out here, so that the tolerance at the limit leans to pointing them out.
 GROWTH_PERCENT = 20.0 - 1e-6
+
+STUDY, SEGMENTATION, REGISTRATION, TRACKING, RESPONSE, DECISION = CAUSES
 
 Cells = Mapping[tuple[str, int], TrackCell]  # by track and study
 
@@ -27,7 +30,7 @@ def conflicts(results: Results) -> tuple[Conflict, ...]:
     found = [
         *_open_responses(results),
         *_statements(results, cells),
-        *_new_lesions(results, cells),
+        *_new_lesions(results),
         *_not_followed(results),
         *_comparators(results),
         *_deciding_links(results, cells),
@@ -46,17 +49,17 @@ def _open_responses(results: Results) -> Iterator[Conflict]:
         if response.candidate and response.category == NOT_EVALUABLE:
             text = tr("{criterion} cannot be evaluated for {study}: {why}.")
             told = text.format(criterion=response.criterion, study=label, why=response.why)
-            yield Conflict(told, False, response.followup_id)
+            yield Conflict(told, False, response.followup_id, cause=RESPONSE)
         elif response.candidate:
             text = tr("{category} by {criterion} for {study} is a candidate: confirm it, or decide otherwise.")
             told = text.format(category=response.category, criterion=response.criterion, study=label)
-            yield Conflict(told, True, response.followup_id)
+            yield Conflict(told, True, response.followup_id, cause=RESPONSE)
     for response in (*results.responses, *results.other_responses):
         if response.overridden and not response.override_reason:
             text = tr("{category} was chosen instead of {overridden} for {study} without a reason: write why.")
             label = results.study(response.followup_id).label
             told = text.format(category=response.category, overridden=response.overridden, study=label)
-            yield Conflict(told, True, response.followup_id)
+            yield Conflict(told, True, response.followup_id, cause=RESPONSE)
 
 
 def _statements(results: Results, cells: Cells) -> Iterator[Conflict]:
@@ -69,10 +72,11 @@ def _statements(results: Results, cells: Cells) -> Iterator[Conflict]:
                 "A reader states that no uptake is left at {study}, but lesions count there ({count}): reject them, or "
                 "withdraw the statement."
             )
-            yield Conflict(text.format(study=study.label, count=lesions), True, study.study_id)
+            told = text.format(study=study.label, count=lesions)
+            yield Conflict(told, True, study.study_id, cause=RESPONSE)
         if response.residual_uptake and study.totals is not None and not lesions:
             text = tr("A reader sees uptake that is left at {study}, but no lesion is segmented: segment what is seen.")
-            yield Conflict(text.format(study=study.label), False, study.study_id)
+            yield Conflict(text.format(study=study.label), False, study.study_id, cause=SEGMENTATION)
         yield from _new_against_statement(study, response, cells)
     yield from _visual_against_numbers(results)
 
@@ -93,11 +97,12 @@ def _new_against_statement(study: StudyResult, response: ResponseResult, cells: 
                 "The response of {study} counts no new lesion, but {track} was confirmed as new there: take that back, "
                 "or follow the lesions again."
             )
-        yield Conflict(text.format(study=study.label, track=lesion.track), True, study.study_id, lesion.track)
+        told = text.format(study=study.label, track=lesion.track)
+        yield Conflict(told, True, study.study_id, lesion.track, TRACKING)
 
 
 def _confirmed_as_new(lesion: LesionResult, cell: TrackCell) -> bool:
-    return cell.decision == "new" or (bool(lesion.new_since_baseline) and _is_reviewed(lesion, cell))
+    return cell.decision == "new" or (bool(lesion.new_since_baseline) and is_reviewed(lesion, cell))
 
 
 def _visual_against_numbers(results: Results) -> Iterator[Conflict]:
@@ -112,21 +117,17 @@ def _visual_against_numbers(results: Results) -> Iterator[Conflict]:
             text = tr("{study}: visual reading gives {visual}, the volumes give {measured}.")
             label = results.study(visual.followup_id).label
             told = text.format(study=label, visual=categories[0], measured=categories[1])
-            yield Conflict(told, False, visual.followup_id)
+            yield Conflict(told, False, visual.followup_id, cause=RESPONSE)
 
 
-def _new_lesions(results: Results, cells: Cells) -> Iterator[Conflict]:
+def _new_lesions(results: Results) -> Iterator[Conflict]:
     """New lesions that nobody has looked at: whether a lesion is new is a reader's decision."""
-    for study in _followups(results):
-        for lesion in study.lesions:
-            if lesion.new_since_baseline and not _is_reviewed(lesion, cells.get((lesion.track, study.study_id))):
-                text = tr("{track} counts as new at {study} and was not reviewed: accept it or reject it.")
-                told = text.format(track=lesion.track, study=study.label)
-                yield Conflict(told, True, study.study_id, lesion.track)
-
-
-def _is_reviewed(lesion: LesionResult, cell: TrackCell | None) -> bool:
-    return lesion.reviewed or (cell is not None and cell.decision in ("new", "confirmed"))
+    for study_id, lesions in unreviewed_new_lesions(results).items():
+        label = results.study(study_id).label
+        for lesion in lesions:
+            text = tr("{track} counts as new at {study} and was not reviewed: accept it or reject it.")
+            told = text.format(track=lesion.track, study=label)
+            yield Conflict(told, True, study_id, lesion.track, SEGMENTATION)
 
 
 def _not_followed(results: Results) -> Iterator[Conflict]:
@@ -139,18 +140,19 @@ def _not_followed(results: Results) -> Iterator[Conflict]:
         if waiting:
             text = tr("Lesions of {study} were not followed ({count}): follow the lesions again.")
             blocks = study.study_id in responding or study.is_baseline
-            yield Conflict(text.format(count=waiting, study=study.label), blocks, study.study_id)
+            told = text.format(count=waiting, study=study.label)
+            yield Conflict(told, blocks, study.study_id, cause=TRACKING)
 
 
 def _comparators(results: Results) -> Iterator[Conflict]:
     """Follow-ups that were made in another way than the baseline they are compared with."""
-    for study in _followups(results):
+    for study in followups(results):
         baseline = results.study(results.baseline_id or 0)
         if study.tracer != baseline.tracer:
             text = tr("{study} and {baseline} were made with different tracers ({first} and {second}).")
             first, second = study.tracer or tr("not stated"), baseline.tracer or tr("not stated")
             told = text.format(study=study.label, baseline=baseline.label, first=first, second=second)
-            yield Conflict(told, False, study.study_id)
+            yield Conflict(told, False, study.study_id, cause=STUDY)
     for response in (*results.responses, *results.other_responses):
         study, baseline = results.study(response.followup_id), results.study(response.baseline_id)
         if study.modality != baseline.modality:
@@ -162,7 +164,7 @@ def _comparators(results: Results) -> Iterator[Conflict]:
                 baseline=baseline.label,
                 second=baseline.modality,
             )
-            yield Conflict(told, True, study.study_id)
+            yield Conflict(told, True, study.study_id, cause=STUDY)
 
 
 def _deciding_links(results: Results, cells: Cells) -> Iterator[Conflict]:
@@ -181,8 +183,8 @@ def _deciding_links(results: Results, cells: Cells) -> Iterator[Conflict]:
                 "{track} is not new at {study} only because of a link with a confidence of {confidence}, and a new "
                 "lesion would change the category: confirm or remove the link."
             )
-            told = text.format(track=lesion.track, study=study.label, confidence=f"{link.confidence:.2f}")
-            yield Conflict(told, False, study.study_id, lesion.track)
+            told = text.format(track=lesion.track, study=study.label, confidence=decimal(f"{link.confidence:.2f}"))
+            yield Conflict(told, False, study.study_id, lesion.track, TRACKING)
 
 
 def _would_change_when_new(response: ResponseResult) -> bool:
@@ -198,27 +200,19 @@ def _registrations(results: Results) -> Iterator[Conflict]:
         if registration.verdict == "poor":
             text = tr("The registration of {study} is poor, and its links rest on it: check them.")
             told = text.format(study=results.study(registration.moving_id).label)
-            yield Conflict(told, False, registration.moving_id)
+            yield Conflict(told, False, registration.moving_id, cause=REGISTRATION)
 
 
 def _baseline(results: Results) -> Iterator[Conflict]:
     if results.baseline_marked is False and results.responses:
         baseline = results.study(results.baseline_id or 0)
         text = tr("Nobody has marked the baseline: the study of {day} is taken because it is the earliest.")
-        yield Conflict(text.format(day=f"{baseline.acquired:%Y-%m-%d}"), False, baseline.study_id)
+        told = text.format(day=date_text(baseline.acquired))
+        yield Conflict(told, False, baseline.study_id, cause=STUDY)
 
 
 def _orphans(results: Results) -> Iterator[Conflict]:
     """Decisions of readers that apply to nothing any more."""
     for warning in results.warnings:
         if warning.source == "decision":
-            yield Conflict(warning.text, False, warning.study_id, warning.track)
-
-
-def _followups(results: Results) -> list[StudyResult]:
-    """The studies that are compared with the baseline: after it, and of its modality."""
-    if results.baseline_id is None:
-        return []
-    baseline = results.study(results.baseline_id)
-    later = results.studies[results.studies.index(baseline) + 1 :]
-    return [study for study in later if study.modality == baseline.modality]
+            yield Conflict(warning.text, False, warning.study_id, warning.track, DECISION)

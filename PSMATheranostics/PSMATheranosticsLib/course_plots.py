@@ -28,7 +28,7 @@ def draw_swimmer(data: SwimmerData) -> PlotImage:
     """One row per lesion: a bar while it is there, dotted while it is not; letters say its status on each study."""
     columns = min(-(-len(data.rows) // _ROWS_PER_COLUMN), _MOST_COLUMNS)
     per_column = -(-len(data.rows) // columns)
-    treated = bool(plot_image.shown_treatments(data.days, data.treatments))
+    treated = plot_image.is_treated(data.days, data.treatments, data.therapy_start)
     foot, head = 14.0, 13.0 if treated else 8.0
     row_mm = min(_LARGEST_ROW_MM, (_TALLEST_MM - foot - head) / per_column)
     width = plot_image.WIDTH_MM / columns
@@ -47,7 +47,7 @@ def draw_swimmer(data: SwimmerData) -> PlotImage:
 
 
 def _draw_rows(axes: Axes, rows: Sequence[SwimmerRow], data: SwimmerData, row_mm: float, columns: int) -> None:
-    plot_image.draw_days(axes, data.days, data.treatments, named=columns == 1)
+    plot_image.draw_days(axes, data.days, data.treatments, columns == 1, data.therapy_start)
     for day, _ in data.days:
         axes.axvline(day, color="0.85", linewidth=0.5, zorder=0)
     left, right = axes.get_xlim()

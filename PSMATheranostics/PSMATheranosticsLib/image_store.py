@@ -22,6 +22,7 @@ import SimpleITK as sitk
 
 from .case_folder import IMAGES_NAME, finished_file
 from .errors import CaseError, InputError
+from .image_ahead import ReadAhead
 
 _TYPES = {
     "int8": sitk.sitkInt8,
@@ -63,6 +64,7 @@ class ImageStore:
 
     def __init__(self, case_folder: Path) -> None:
         self.folder = case_folder / IMAGES_NAME
+        self._ahead: ReadAhead | None = None
 
     def path(self, image_id: str) -> Path:
         """Where the image lies, or would lie."""
@@ -89,6 +91,19 @@ class ImageStore:
 
     def load(self, image_id: str) -> sitk.Image:
         """Read an image and verify it against its hash. Raises CaseError where it is missing or damaged."""
+        ahead = None if self._ahead is None else self._ahead.image(image_id)
+        return self._load(image_id) if ahead is None else ahead
+
+    @contextmanager
+    def reading_ahead(self, studies: Sequence[Sequence[str]]) -> Iterator[ReadAhead]:
+        """Within this block images of studies, given by the ids of each, are read once, and before they are needed."""
+        with ReadAhead(self._load, studies) as self._ahead:
+            try:
+                yield self._ahead
+            finally:
+                self._ahead = None
+
+    def _load(self, image_id: str) -> sitk.Image:
         if image_id in _at_hand:
             return sitk.Image(_at_hand[image_id])  # shares the voxels until one of the two is changed
         try:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PSMASegmentLib.measure import Measures
 from PSMATrackingLib.heterogeneity import heterogeneity
 from PSMATrackingLib.lesion_response import LesionChange, lesion_changes
 from PSMATrackingLib.links import Link
@@ -14,7 +13,7 @@ from PSMATrackingLib.repeatability import Limits
 from PSMATrackingLib.tracks import Track
 
 from .errors import CaseError
-from .i18n import tr
+from .i18n import decimal, tr
 from .records import LinkRecord, TrackRecord
 from .results_model import LesionChangeResult, LesionResponse, ResultWarning, StudyResult
 
@@ -37,17 +36,6 @@ def limits_of(stored: Mapping[str, Any], folder: object) -> Limits:
         raise CaseError(
             f"The limits of the lesion response in the case {folder} cannot be used: {error}. Set them again."
         ) from error
-
-
-@dataclass(frozen=True)
-class _Scaled:
-    """Measures of a lesion with the uptake in SUV."""
-
-    volume_ml: float
-    suv_max: float
-    suv_peak: float
-    suv_mean: float
-    tl_psma: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +62,7 @@ def lesion_responses(followed: Followed, limits: Limits) -> tuple[LesionResponse
     tracks = [_track(track, order, followed) for track in followed.tracks]
     links = _links(followed, order)
     measures = {
-        (order[study.study_id], lesion.lesion): _in_suv(lesion.measures, suv_scale(study))
+        (order[study.study_id], lesion.lesion): lesion.measures
         for study in followed.studies
         for lesion in study.lesions
     }
@@ -104,11 +92,6 @@ def not_compared(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]:
         if why:
             text = tr("Its lesions are not compared with those of {study}: {why}.").format(study=earlier.label, why=why)
             yield ResultWarning(text, "tracking", later.study_id)
-
-
-def suv_scale(study: StudyResult) -> float | None:
-    """What the uptake of a study is multiplied with to be in SUVbw; None where that is not known."""
-    return 1.0 if study.scaling.quantity == "SUVbw" else study.scaling.suv_factor
 
 
 def _pairs(followed: Followed) -> Iterator[tuple[StudyResult, StudyResult, tuple[str, ...]]]:
@@ -144,13 +127,11 @@ def _why_not(earlier: StudyResult, later: StudyResult) -> str:
     """Why two studies of one kind cannot be compared lesion by lesion; "" where they can."""
     if earlier.segmentation is None or later.segmentation is None:
         return tr("not both were segmented")
-    if suv_scale(earlier) is None or suv_scale(later) is None:
-        return tr("the uptake is not known in SUV on both")
     if later.modality == "SPECT":
         waits = (earlier.minutes_after_injection, later.minutes_after_injection)
         if None in waits or abs((waits[0] or 0.0) - (waits[1] or 0.0)) > SPECT_WAIT_DIFFERS_MIN:
-            text = tr("the times after injection differ by more than {hours:g} h or are not known")
-            return text.format(hours=SPECT_WAIT_DIFFERS_MIN / 60)
+            text = tr("the times after injection differ by more than {hours} h or are not known")
+            return text.format(hours=decimal(f"{SPECT_WAIT_DIFFERS_MIN / 60:g}"))
     return ""
 
 
@@ -164,17 +145,6 @@ def _notes(earlier: StudyResult, later: StudyResult) -> Iterator[str]:
     settings = [{} if study.segmentation is None else study.segmentation.compared() for study in (earlier, later)]
     if settings[0] != settings[1]:
         yield tr("The lesions were found in different ways: volumes and TL-PSMA do not compare.")
-
-
-def _in_suv(measures: Measures, scale: float | None) -> _Scaled:
-    factor = scale or 0.0  # where it is None the study is in no pair
-    return _Scaled(
-        measures.volume_ml,
-        measures.suv_max * factor,
-        measures.suv_peak * factor,
-        measures.suv_mean * factor,
-        measures.tl_psma * factor,
-    )
 
 
 def _track(track: TrackRecord, order: Mapping[int, int], followed: Followed) -> Track:

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from .clinical_model import ReferenceRegionResult, ScoreResult
-from .errors import InputError
-from .i18n import tr
+from .i18n import decimal, tr
 from .response import NOT_EVALUABLE
 from .result_warnings import is_psma_tracer
 from .results_model import StudyResult
-from .score_input import DEFAULT_MEASURE, MEASURES, TOLERANCE, ScoreInput
-
-SETTING, MEASURE_KEY = "criteria", "mi_psma_measure"  # of the case
+from .score_input import DEFAULT_MEASURE, TOLERANCE, ScoreInput
 
 # Seifert 2023: the spleen takes the liver's place for tracers that the liver excretes, of which 18F-PSMA-1007 is named.
 _LIVER_EXCRETED = re.compile(r"psma[\s_-]*1007", re.IGNORECASE)
@@ -84,19 +80,6 @@ def mi_psma(suv: float, references: Sequence[ReferenceRegionResult], tracer: str
 def _certain(suv: float, levels: Levels) -> int | None:
     possible = possible_mi_psma(suv, levels)
     return possible[0] if len(possible) == 1 else None
-
-
-def measure_of(setting: Mapping[str, Any]) -> str:
-    """The lesion's measure that the criteria setting of a case names, SUVmax where it names none.
-
-    Raises InputError for a measure that there is not.
-    """
-    measure = str(setting.get(MEASURE_KEY, DEFAULT_MEASURE))
-    if measure not in MEASURES:
-        raise InputError(
-            f"'{measure}' in the criteria of the case is no measure for miPSMA. Possible: {', '.join(MEASURES)}."
-        )
-    return measure
 
 
 def lesion_scores(
@@ -169,7 +152,7 @@ def level_inputs(levels: Levels) -> tuple[tuple[str, str], ...]:
         (tr("liver SUVmean") if levels.organ == "liver" else tr("spleen SUVmean"), levels.organ_suv),
         (tr("parotid SUVmean"), levels.parotid),
     )
-    return tuple((name, tr("not measured") if suv is None else f"{suv:.2f}") for name, suv in named)
+    return tuple((name, tr("not measured") if suv is None else decimal(f"{suv:.2f}")) for name, suv in named)
 
 
 def missing_text(levels: Levels) -> str:

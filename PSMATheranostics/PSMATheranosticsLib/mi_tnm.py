@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from PSMASegmentLib.lesion_regions import BONE, DISTANT_NODE, PELVIC_NODE, PROSTATE_BED, VISCERAL
 
 from .clinical_model import ScoreResult
-from .i18n import tr
+from .i18n import decimal, tr
 from .result_warnings import is_psma_tracer
 from .results_model import LesionResult
 from .score_input import ScoreInput
@@ -85,7 +85,7 @@ class MiTnm:
             text = tr("Lesions whose region is a proposal that nobody has reviewed: {count} of {all}.")
             notes.append(text.format(count=proposed, all=len(study.lesions)))
         scores = [lesion.mi_psma for lesion in study.lesions if lesion.mi_psma is not None]
-        volume = f"{study.totals.psma_tv_ml:.1f} mL"
+        volume = decimal(f"{study.totals.psma_tv_ml:.1f} mL")
         # A lesion in no known region may be of any kind, so that no category is surely 0.
         open_ = [f"{stage.text}?" if unknown and stage.text.endswith("0") else stage.text for stage in stages]
         line = f"{' '.join(open_)} / {volume}"

@@ -34,7 +34,7 @@ from .records import LesionInput, StudyRecord
 from .reference_regions import place_missing_references, place_references, placed_by_hand
 from .results import Results, collect_results
 from .study import Study
-from .study_images import images_of
+from .study_images import image_ids, images_of
 from .study_registration import GUIDED, require_method
 from .suv_emission import suv_emission
 
@@ -253,9 +253,11 @@ def segment_studies(
     else:
         chosen = [case.study(study_id) for study_id in study_ids]
     chosen.sort(key=lambda study: study.modality != "PET")
-    for index, study in enumerate(chosen):
-        step = part(progress, index / len(chosen), (index + 1) / len(chosen), f"Segmenting {study.label}")
-        segment_study(case, study.study_id, method, settings, step, engine)
+    with case.reading_ahead([image_ids(study) for study in chosen]) as ahead:
+        for index, study in enumerate(chosen):
+            ahead.go_to(index)
+            step = part(progress, index / len(chosen), (index + 1) / len(chosen), f"Segmenting {study.label}")
+            segment_study(case, study.study_id, method, settings, step, engine)
     place_missing_references(case, [study.study_id for study in chosen if study.modality == "PET"])
 
 

@@ -22,6 +22,8 @@ DOTS_PER_INCH = 220
 MM_PER_INCH = 25.4
 SMALL, NORMAL, HEADING = 5.5, 6.5, 7.5  # points
 INK, FAINT = "0.15", "0.45"
+_BEFORE_DAYS = 60  # how long before the first study treatment is drawn
+_CLOSE_DAYS_SHARE = 0.08  # of the axis: names of lines that lie closer would cover each other
 STYLE = {"hatch.linewidth": 0.45, "hatch.color": "black", "axes.linewidth": 0.5, "font.family": "DejaVu Sans"}
 
 
@@ -82,10 +84,12 @@ def class_name(name: str) -> str:
 
 
 def class_legend(figure: Figure, names: Iterable[str], bottom_mm: float = 0.5) -> None:
-    """The classes that occur, in their order, in one line at the foot of the figure."""
+    """The classes that occur, in their order, in one line at the foot of the figure; no legend where there are none."""
     from matplotlib.patches import Patch
 
     shown = [name for name in CLASSES if name in set(names)]
+    if not shown:  # no two studies that can be compared
+        return
     height = figure.get_size_inches()[1] * MM_PER_INCH
     figure.legend(
         handles=[Patch(label=class_name(name), **face(name)) for name in shown],
@@ -109,7 +113,17 @@ def set_title(axes: Axes, text: str, below_mm: float = 1.4) -> None:
 
 def shown_treatments(days: Sequence[tuple[int, str]], treatments: Sequence[Treatment]) -> list[Treatment]:
     """Treatments between the studies or not long before the first."""
-    return [one for one in treatments if days[0][0] - 60 <= one.days_since_baseline <= days[-1][0]]
+    return [one for one in treatments if is_shown(days, one.days_since_baseline)]
+
+
+def is_shown(days: Sequence[tuple[int, str]], day: int | None) -> bool:
+    """Whether a day lies between the studies or not long before the first."""
+    return day is not None and days[0][0] - _BEFORE_DAYS <= day <= days[-1][0]
+
+
+def is_treated(days: Sequence[tuple[int, str]], treatments: Sequence[Treatment], therapy_start: int | None) -> bool:
+    """Whether a line of a treatment or of the start of therapy is drawn, which needs room for its name."""
+    return bool(shown_treatments(days, treatments)) or is_shown(days, therapy_start)
 
 
 def days_text(days: Sequence[tuple[int, str]]) -> str:
@@ -117,13 +131,24 @@ def days_text(days: Sequence[tuple[int, str]]) -> str:
     return ", ".join(tr("{label} on day {day}").format(label=label, day=day) for day, label in days)
 
 
-def draw_days(axes: Axes, days: Sequence[tuple[int, str]], treatments: Sequence[Treatment], named: bool = True) -> None:
+def draw_days(
+    axes: Axes,
+    days: Sequence[tuple[int, str]],
+    treatments: Sequence[Treatment],
+    named: bool = True,
+    therapy_start: int | None = None,
+    above: bool = True,
+) -> None:
     """Days since the baseline along x, with the studies below, and a line for each treatment, with its name above.
 
-    Where they are not ``named`` only the days are written.
+    ``therapy_start`` is the day on which the line of therapy began; its line is dotted. Where they are not ``named``
+    only the days are written; names ``above`` can be left out alone.
     """
     inside = shown_treatments(days, treatments)
-    first, last = min([days[0][0], *(one.days_since_baseline for one in inside)]), days[-1][0]
+    given = [one.days_since_baseline for one in inside]
+    above = above and named
+    began = [therapy_start] if therapy_start is not None and is_shown(days, therapy_start) else []
+    first, last = min([days[0][0], *given, *began]), days[-1][0]
     margin = max(0.04 * (last - first), 2.0)
     axes.set_xlim(first - margin, last + margin)
     axes.set_xticks(
@@ -139,7 +164,7 @@ def draw_days(axes: Axes, days: Sequence[tuple[int, str]], treatments: Sequence[
         axes.text(
             treatment.days_since_baseline,
             1.01,
-            treatment.label.replace(" ", "\n", 1) if named else "",
+            treatment.label.replace(" ", "\n", 1) if above else "",
             transform=axes.get_xaxis_transform(),
             fontsize=SMALL,
             color=INK,
@@ -147,3 +172,23 @@ def draw_days(axes: Axes, days: Sequence[tuple[int, str]], treatments: Sequence[
             va="bottom",
             linespacing=0.95,
         )
+    for day in began:
+        axes.axvline(day, color=INK, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=1)
+        if above and day not in given:
+            _name_start(axes, day, any(abs(day - other) < _CLOSE_DAYS_SHARE * (last - first) for other in given))
+
+
+def _name_start(axes: Axes, day: int, beside: bool) -> None:
+    """The name of the line at which therapy began; ``beside`` it where that of a treatment stands close by."""
+    axes.annotate(
+        tr("start of therapy").replace(" ", "\n", 1),
+        (day, 1.01),
+        (-10 if beside else 0, 0),
+        xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points",
+        fontsize=SMALL,
+        color=INK,
+        ha="right" if beside else "center",
+        va="bottom",
+        linespacing=0.95,
+    )

@@ -10,7 +10,7 @@ import math
 from itertools import product
 
 from .errors import InputError
-from .i18n import tr
+from .i18n import decimal, tr
 from .new_lesion_count import LesionCount, count_new_lesions
 from .psa_criterion import psa_at_followup
 from .recip import RATIO_TOLERANCE
@@ -94,7 +94,7 @@ def _growth_text(growth: Growth | None) -> str:
         shown = f"+{math.floor(growth.percent * 1000) / 1000:.3f}"
     text = tr("largest growth {percent} % ({measure} of {track})")
     measure = tr("volume") if growth.measure == "volume" else growth.measure
-    return text.format(percent=shown, measure=measure, track=growth.track)
+    return text.format(percent=decimal(shown), measure=measure, track=growth.track)
 
 
 def _clinical_text(agrees: bool | None) -> str:

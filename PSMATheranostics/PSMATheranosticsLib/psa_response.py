@@ -14,7 +14,7 @@ from datetime import date, timedelta
 
 from .clinical_model import PsaValue
 from .errors import InputError
-from .i18n import tr
+from .i18n import date_text, decimal, tr
 
 # PCWG3: progression is a rise of at least 25 % and at least 2 ng/mL above the lowest value (the baseline where there
 # was no decline); PSA50 and PSA90 are declines of at least 50 % and 90 % from baseline. Each is confirmed by a second
@@ -153,7 +153,7 @@ def at_most(value: float, limit: float) -> bool:
 
 def psa_text(value_ng_ml: float) -> str:
     """A PSA value in ng/mL with up to four digits, all of its own before the point."""
-    return f"{value_ng_ml:.0f}" if value_ng_ml >= 1000 else f"{value_ng_ml:.4g}"
+    return decimal(f"{value_ng_ml:.0f}" if value_ng_ml >= 1000 else f"{value_ng_ml:.4g}")
 
 
 class _Course:
@@ -226,7 +226,7 @@ def _nothing(baseline: PsaValue | None, ordered: Sequence[PsaValue]) -> PsaRespo
     elif baseline is None:
         why = tr("no PSA value up to the start of the treatment or the baseline scan")
     else:
-        why = tr("no PSA value after the baseline value of {day}").format(day=f"{baseline.day:%Y-%m-%d}")
+        why = tr("no PSA value after the baseline value of {day}").format(day=date_text(baseline.day))
     return PsaResponse(baseline, why, nadir=baseline)
 
 
@@ -240,7 +240,7 @@ def _why(
 ) -> str:
     reasons = []
     if rise is not None:
-        day = f"{rise.day:%Y-%m-%d}"
+        day = date_text(rise.day)
         if progression:
             text = tr("since {day} at least 25 % and 2 ng/mL above the lowest value, confirmed")
         else:
@@ -276,7 +276,7 @@ def psa_percent_text(change: float) -> str:
         rounded = round(change, decimals)
         if sides(rounded) == sides(change):
             break
-    return f"{rounded:+.{decimals}f} %" if rounded else "0.0 %"
+    return decimal(f"{rounded:+.{decimals}f} %" if rounded else "0.0 %")
 
 
 def _rise_notes(rise: PsaValue | None, treatment_start: date | None, fell_after_rise: bool, ignored: bool) -> list[str]:

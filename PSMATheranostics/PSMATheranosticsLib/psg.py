@@ -8,7 +8,7 @@ glands are measured in a sphere of each side is a choice of this software, and g
 from __future__ import annotations
 
 from .clinical_model import ScoreResult
-from .i18n import tr
+from .i18n import decimal, tr
 from .mi_psma import region_mean
 from .response import NOT_EVALUABLE
 from .result_warnings import is_psma_tracer
@@ -38,18 +38,20 @@ class Psg:
         tumor, parotid = study.totals.suv_mean, region_mean(study.references, "parotid")
         if tumor is None:
             return None
-        measured = ((tr("tumor SUVmean"), f"{tumor:.2f}"),)
+        measured = ((tr("tumor SUVmean"), decimal(f"{tumor:.2f}")),)
         if not parotid:
             why = tr("No reference region was measured in the parotid glands.")
             return ScoreResult(self.name, study.study_id, NOT_EVALUABLE, None, why, measured)
         quotient = tumor / parotid
-        why = tr("tumor SUVmean {tumor:.2f} / parotid SUVmean {parotid:.2f} = {quotient}").format(
-            tumor=tumor, parotid=parotid, quotient=figure_text(quotient, 2, (LOW_BELOW, HIGH_ABOVE))
+        why = tr("tumor SUVmean {tumor} / parotid SUVmean {parotid} = {quotient}").format(
+            tumor=decimal(f"{tumor:.2f}"),
+            parotid=decimal(f"{parotid:.2f}"),
+            quotient=figure_text(quotient, 2, (LOW_BELOW, HIGH_ABOVE)),
         )
         notes = [tr("The parotid glands are measured in a sphere of each side, not as whole glands.")]
         sides = [one.name for one in study.references if one.name.endswith("parotid")]
         if len(sides) == 1:
             notes.append(tr("Only one parotid gland was measured."))
         value = {HIGH: tr("high"), INTERMEDIATE: tr("intermediate"), LOW: tr("low")}[psg_class(quotient)]
-        both = (*measured, (tr("parotid SUVmean"), f"{parotid:.2f}"))
+        both = (*measured, (tr("parotid SUVmean"), decimal(f"{parotid:.2f}")))
         return ScoreResult(self.name, study.study_id, value, quotient, why, both, tuple(notes))

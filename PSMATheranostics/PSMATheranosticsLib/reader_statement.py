@@ -126,16 +126,23 @@ def confirm(case: CaseStore, followup_id: int, criterion: str, category: str) ->
     _store(case, followup_id, criterion, decided, f"Confirm {by_rules} by {criterion} for {label}")
 
 
-def override(case: CaseStore, followup_id: int, criterion: str, category: str, reason: str) -> None:
+def override(case: CaseStore, followup_id: int, criterion: str, category: str, reason: str, *, instead_of: str) -> None:
     """Decide on another category than the rules of ``criterion`` give for a follow-up. It needs a reason.
 
-    Raises InputError without a reason, for the category that the rules give, for one that the criterion does not know,
-    and where the criterion gives no response for this study.
+    ``instead_of`` is the category by the rules that the reader has before him.
+
+    Raises InputError without a reason, for the category that the rules give, where they give another one today than he
+    saw, for one that the criterion does not know, and where the criterion gives no response for this study.
     """
     label, reason = _followup_label(case, followup_id), " ".join(reason.split())
     if not reason:
         raise InputError(f"A category for {label} other than by the rules needs a reason. Write one.")
     by_rules = category_by_rules(case, followup_id, criterion)
+    if instead_of != by_rules:
+        raise InputError(
+            f"{criterion} gives {by_rules} for {label} now, not {instead_of}. Look at it again before you decide on "
+            "another category."
+        )
     if category == by_rules:
         raise InputError(f"{criterion} gives {category} for {label} already. Confirm it instead.")
     possible = categories_of(criterion)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from .errors import InputError
-from .i18n import tr
+from .i18n import decimal, tr
 from .response import NOT_EVALUABLE, Response, ResponseInput
 from .response_notes import comparison_notes, modality_problem
 
@@ -235,7 +235,7 @@ def percent_text(change: float) -> str:
         rounded = round(change, decimals)
         if _side(rounded) == side:
             break
-    return f"{rounded:+.{decimals}f} %" if rounded else "0.0 %"
+    return decimal(f"{rounded:+.{decimals}f} %" if rounded else "0.0 %")
 
 
 def _side(change: float) -> int:
@@ -275,4 +275,4 @@ def _ml_text(volume_ml: float | None) -> str:
     if volume_ml is None:
         return tr("missing")
     # A volume that is not zero must not read as zero.
-    return f"{volume_ml:.1f}" if volume_ml == 0 or volume_ml >= 0.05 else f"{volume_ml:.2g}"
+    return decimal(f"{volume_ml:.1f}" if volume_ml == 0 or volume_ml >= 0.05 else f"{volume_ml:.2g}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import i18n
+from .html_template import data_uri, template_environment
 from .i18n import tr
 from .progress import Progress, part
-from .report_blocks import Banner, Cell, Column, Figure, Report, Section, Span, Table, plain, spans
+from .report_blocks import Banner, Cell, Column, Figure, Report, Section, Span, Table, placed, plain, spans
 from .report_sections import REPORT_SECTIONS
 from .report_text import css_text, day, minute, person
 from .results_model import Results
-from .suv_results import in_suv
 from .whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ def build_report(results: Results, case: CaseStore, progress: Progress | None = 
         CaseError: an image of the case is missing or damaged.
         ValueError: there is no such language.
     """
-    results = in_suv(results)
     with i18n.language(language):
         sections = []
         whole, done = sum(_WEIGHTS.get(section.name, 1) for section in REPORT_SECTIONS), 0
@@ -105,36 +103,15 @@ def write_html(report: Report, path: Path) -> None:
 
 def render_html(report: Report) -> str:
     """The text of the HTML file that ``write_html`` writes."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    # Escaping is on: texts from headers can hold anything.
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters.update(spans=spans, css_text=css_text, data_uri=_data_uri, placed=_placed, shares=_shares)
     environment.globals.update(plain=plain)
     return environment.get_template(TEMPLATE).render(report=report)
 
 
 def _placed(rows: tuple[tuple[Cell, ...], ...], columns: tuple[Column, ...]) -> list[list[tuple[Cell, Column]]]:
-    """Every cell with the column in which it begins: cells that span columns or rows push those after them on."""
-    taken = [0] * len(columns)  # how many rows more each column is taken by a cell from above
-    placed = []
-    for row in rows:
-        at, cells = 0, []
-        for cell in row:
-            while taken[at]:
-                at += 1
-            cells.append((cell, columns[at]))
-            taken[at : at + cell.columns] = [cell.rows] * cell.columns
-            at += cell.columns
-        taken = [max(left - 1, 0) for left in taken]
-        placed.append(cells)
-    return placed
+    """Every cell with the column in which it begins."""
+    return [[(cell, columns[at]) for cell, at in line] for line in placed(rows, len(columns))]
 
 
 def _shares(table: Table) -> list[int]:
@@ -147,5 +124,4 @@ def _shares(table: Table) -> list[int]:
 
 
 def _data_uri(figure: Figure) -> str:
-    media = "svg+xml" if figure.media == "svg" else figure.media
-    return f"data:image/{media};base64,{base64.b64encode(figure.image).decode('ascii')}"
+    return data_uri(figure.image, "svg+xml" if figure.media == "svg" else figure.media)

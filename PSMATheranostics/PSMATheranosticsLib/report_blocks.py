@@ -6,7 +6,7 @@ lesions. Both files therefore hold the same content. Texts are ready to be read:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -107,6 +107,26 @@ class Column:
     width: float | None = None
     kept: bool = False  # its cells do not break over lines
     rule: bool = False  # a line at its left: a group of columns begins here
+
+
+def placed(rows: Sequence[Sequence[Cell]], columns: int) -> list[list[tuple[Cell, int]]]:
+    """Every cell of a table of so many columns with the index of the column in which it begins.
+
+    Cells that span columns or rows push those after them on.
+    """
+    busy = [0] * columns  # for how many rows more a cell from above takes each column
+    found = []
+    for row in rows:
+        at, line = 0, []
+        for cell in row:
+            while busy[at]:
+                at += 1
+            line.append((cell, at))
+            busy[at : at + cell.columns] = [cell.rows] * cell.columns
+            at += cell.columns
+        busy = [max(left - 1, 0) for left in busy]
+        found.append(line)
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from PSMASegmentLib.measure import Totals
 
 from . import report_words
 from .i18n import tr
-from .lesion_results import suv_scale
 from .progress import Progress
 from .records import READER
 from .report_blocks import Block, Cell, Column, Heading, Note, Paragraph, Section, Span, Table
@@ -268,10 +267,6 @@ def _notes(results: Results) -> list[Block]:
             notes.append(
                 Note((Span(text.format(study=study.label, inputs=", ".join(study.scaling.entered)), bold=True),))
             )
-    for study in results.studies:
-        if study.totals is not None and suv_scale(study) is None:
-            text = tr("{study}: uptake is measured in {unit} and cannot be given in SUV, so that it is left out here.")
-            notes.append(Note(text.format(study=study.label, unit=study.scaling.quantity)))
     for study in results.studies:
         if study.rejected:
             text = tr("{study}: {count} found by the software and rejected by a reader; not counted.")

@@ -11,7 +11,7 @@ import numpy as np
 from . import report_words, track_figures
 from .burden_plot import draw_burden
 from .course_plots import draw_sankey, draw_swimmer
-from .i18n import tr
+from .i18n import decimal, tr
 from .key_images import key_images
 from .mip import WINDOW_SUV, GoneMark, LesionMark, MipFigure, Panel, draw_mips
 from .plot_image import PlotImage
@@ -75,7 +75,9 @@ def _panel(study: StudyResult, results: Results, case: CaseStore) -> Panel:
     if study.scaling.quantity != "SUVbw":
         # Its window follows from the image: without SUV no fixed one would fit.
         black_at = float(np.quantile(projection.values, OWN_WINDOW)) or 1.0
-        told = tr("black from {value} {quantity}").format(value=f"{black_at:.2g}", quantity=study.scaling.quantity)
+        told = tr("black from {value} {quantity}").format(
+            value=decimal(f"{black_at:.2g}"), quantity=study.scaling.quantity
+        )
         subtitle += f"\n{told}"
     if study.totals is not None:
         subtitle += f"\nPSMA-TV {volume(study.totals.psma_tv_ml)} mL"
@@ -175,7 +177,9 @@ def _swimmer_caption(swim: track_figures.SwimmerData) -> str:
         "Bars: class of the last comparison with the baseline. Circle: there on that scan, square: not there; letters "
         "as in the projections. Dotted: not there in between. Arrow: there on the last scan of its place."
     )
-    return f"{told} {tr('Dashed: treatment.')}" if swim.treatments else told
+    if swim.treatments:
+        told += f" {tr('Dashed: treatment.')}"
+    return told if swim.therapy_start is None else f"{told} {tr('Upright dotted line: start of therapy.')}"
 
 
 def _left_out(bars: track_figures.WaterfallData) -> str:

@@ -11,7 +11,7 @@ from PSMATrackingLib.lesion_response import NOT_THERE
 from PSMATrackingLib.repeatability import DEFAULT_LIMITS, LIMIT_SOURCES, METRIC_NAMES, METRICS, Limits
 
 from . import report_words, track_figures
-from .i18n import tr
+from .i18n import decimal, tr
 from .progress import Progress
 from .records import READER
 from .report_blocks import Block, Cell, Column, Legend, Note, Section, Span, Swatch, Table
@@ -191,13 +191,13 @@ def _limits(results: Results) -> Table:
     rows = []
     for name in METRICS:
         shown = tr("volume") if name == "volume" else METRIC_NAMES[name]
-        low, high = limits.of(name).text.split(" to ")
+        low, high = decimal(limits.of(name).text).split(" to ")
         as_published = limits.of(name) == DEFAULT_LIMITS.of(name)
         rows.append(
             (
                 Cell(tr("{measure} (decides)").format(measure=shown) if name == limits.metric else shown),
                 Cell(tr("{low} to {high}").format(low=low, high=high)),
-                Cell(LIMIT_SOURCES[name] if as_published else tr("set for this case")),
+                Cell(decimal(LIMIT_SOURCES[name]) if as_published else tr("set for this case")),
             )
         )
     titles = head(tr("Measure"), tr("Ratio"), tr("From"))
@@ -304,7 +304,7 @@ def _measured(cell: TrackCell, lesions: _Lesions, results: Results) -> tuple[Cel
         below.append(f"miPSMA {lesion.mi_psma}")
     link = None if lesion is None else lesion.carrying_link
     if link is not None:
-        said = f"{link.confidence:.2f}" if link.status == "proposed" else report_words.decision(link.status)
+        said = decimal(f"{link.confidence:.2f}") if link.status == "proposed" else report_words.decision(link.status)
         below.append(tr("link {confidence}").format(confidence=said))
     if cell.decision:
         below.append(f"{report_words.decision(cell.decision)}: {cell.decided_by}")

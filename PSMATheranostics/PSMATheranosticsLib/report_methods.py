@@ -14,7 +14,8 @@ from .i18n import tr
 from .progress import Progress
 from .report_blocks import Block, Bullets, Cell, Note, Paragraph, Section, Span, Table
 from .report_cells import KEPT, LONG, MOST_KEPT, NONE, NUMBER, STUDIES_UPRIGHT, facts_table, head, number_cell
-from .report_text import NOTHING, header_value, minute, number, percent, runs, setting, typeset, volume
+from .report_text import NOTHING, header_value, minute, number, percent, runs, typeset, volume
+from .report_uptake_words import setting_name, uptake_reason
 from .results_model import RegistrationResult, Results, StudyResult
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _segmentation_rows(studies: Sequence[StudyResult]) -> list[tuple[Cell, ...]]
         _row(tr("Masks"), studies, _masks),
     ]
     for name in dict.fromkeys(name for found in settings.values() for name in found if name != "method"):
-        rows.append(_row(setting(name), studies, lambda study, name=name: settings[study.study_id].get(name, "")))  # type: ignore[misc]
+        rows.append(_row(setting_name(name), studies, lambda study, name=name: settings[study.study_id].get(name, "")))  # type: ignore[misc]
     return rows
 
 
@@ -217,7 +218,9 @@ def _removed(results: Results) -> Table | None:
     reasons = sorted({str(region["reason"]) for study in results.studies for region in study.removed})
     if not reasons:
         return None
-    rows = tuple((Cell(reason), *(_regions(study, reason) for study in results.studies)) for reason in reasons)
+    rows = tuple(
+        (Cell(uptake_reason(reason)), *(_regions(study, reason) for study in results.studies)) for reason in reasons
+    )
     caption = tr("Uptake that was not taken for lesions, and why. Volume above the threshold in mL (SUVmax).")
     titles = head(tr("Reason"), *(study.label for study in results.studies))
     return Table(caption, (LONG, *[NUMBER] * len(results.studies)), titles, rows, compact=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import InputError
 from .output_names import PAPERS
-from .report_blocks import Banner, Bullets, Cell, Column, Figure, Note, Pairs, Paragraph, Report, Section, Table, spans
+from .report_blocks import Banner, Bullets, Cell, Figure, Note, Pairs, Paragraph, Report, Section, Table, placed, spans
 from .whole_file import write_whole
 
 TEMPLATE = Path(__file__).with_name("report.typ")
@@ -131,27 +131,18 @@ def _plain(value: Any, pictures: _Pictures) -> Any:
         plain["image"] = pictures.add(value)
     elif isinstance(value, Table):
         for part in ("head", "rows", "footer"):
-            plain[part] = _placed(plain[part], value.columns, pictures)
+            plain[part] = _cells(value, plain[part], pictures)
     return {name: _plain(item, pictures) for name, item in plain.items()}
 
 
-def _placed(rows: Sequence[Sequence[Cell]], columns: Sequence[Column], pictures: _Pictures) -> list[list[Any]]:
-    """The cells of a table, each with the column that it comes to stand in: those above may span rows.
+def _cells(table: Table, rows: Sequence[Sequence[Cell]], pictures: _Pictures) -> list[list[Any]]:
+    """The cells of a table, each with the column ``at`` which it begins.
 
     ``over-room`` says whether a cell stands over a column that takes what room is left.
     """
-    busy = [0] * len(columns)
-    placed = []
-    for row in rows:
-        line, at = [], 0
-        for cell in row:
-            while busy[at]:
-                at += 1
-            own = slice(at, at + cell.columns)
-            over_room = any(column.width is not None for column in columns[own])
-            line.append({**_plain(cell, pictures), "at": at, "over-room": over_room})
-            busy[own] = [cell.rows] * cell.columns
-            at += cell.columns
-        placed.append(line)
-        busy = [max(left - 1, 0) for left in busy]
-    return placed
+
+    def told(cell: Cell, at: int) -> dict[str, Any]:
+        over_room = any(column.width is not None for column in table.columns[at : at + cell.columns])
+        return {**_plain(cell, pictures), "at": at, "over-room": over_room}
+
+    return [[told(cell, at) for cell, at in line] for line in placed(rows, len(table.columns))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .i18n import tr
+from .i18n import decimal, tr
 
 
 def change_reason(reason: str) -> str:
@@ -23,7 +23,7 @@ def _told(part: str) -> str:
     for pattern, text in _patterns():
         found = re.fullmatch(pattern, part)
         if found:
-            return text.format(**found.groupdict())
+            return text.format(**{name: decimal(value) for name, value in found.groupdict().items()})
     return part
 
 

@@ -1,4 +1,4 @@
-"""Numbers as the report shows them. Deciding is done on unrounded numbers elsewhere."""
+"""Numbers and days as the report shows them, in its language. Deciding is done on unrounded numbers elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from .clinical_model import PsaValue
-from .i18n import tr
+from .i18n import date_text, decimal, tr
 from .recip import percent_text
 
 MINUS = "\N{MINUS SIGN}"
@@ -20,22 +20,22 @@ def volume(value_ml: float | None) -> str:
     """A volume in mL with one decimal; a small one with two digits, so that it does not read as 0."""
     if value_ml is None:
         return NOTHING
-    return f"{value_ml:.1f}" if value_ml == 0 or abs(value_ml) >= 0.05 else f"{value_ml:.2g}"
+    return decimal(f"{value_ml:.1f}" if value_ml == 0 or abs(value_ml) >= 0.05 else f"{value_ml:.2g}")
 
 
 def number(value: Any, decimals: int = 1) -> str:
-    """A number with a fixed count of decimals; text stays as it is, None and what is no number become a dash."""
-    if value is None or value == "" or value != value:
+    """A number with a fixed count of decimals; text stays as it is, None becomes a dash."""
+    if value is None or value == "":
         return NOTHING
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
-    return f"{value:.{decimals}f}".replace("-", MINUS)
+    return decimal(f"{value:.{decimals}f}".replace("-", MINUS))
 
 
 def header_value(value: Any) -> str:
     """A value from a header in full, without digits that only come from storing it in binary."""
     if isinstance(value, float):
-        return f"{value:.10g}".replace("-", MINUS)
+        return decimal(f"{value:.10g}".replace("-", MINUS))
     return str(value)
 
 
@@ -46,14 +46,14 @@ def concentration(value: PsaValue) -> str:
         text = f"{ng_ml:.2g}"
     else:
         text = f"{ng_ml:.2f}" if ng_ml < 10 else f"{ng_ml:.1f}" if ng_ml < 100 else f"{ng_ml:.0f}"
-    return f"< {text}" if value.below_limit else text
+    return decimal(f"< {text}" if value.below_limit else text)
 
 
 def times(ratio: float | None) -> str:
     """What a measure was multiplied by, such as "×0.43"; "0" where nothing is left."""
     if ratio is None:
         return NOTHING
-    return f"\N{MULTIPLICATION SIGN}{ratio:.2f}" if ratio else "0"
+    return decimal(f"\N{MULTIPLICATION SIGN}{ratio:.2f}") if ratio else "0"
 
 
 def volume_change(change_ml: float) -> str:
@@ -79,13 +79,13 @@ def typeset(text: str) -> str:
 
 
 def day(time: date) -> str:
-    """The date, ISO 8601."""
-    return f"{time:%Y-%m-%d}"
+    """The date as the language of the report writes it."""
+    return date_text(time)
 
 
 def minute(time: datetime) -> str:
     """Date and time to the minute."""
-    return f"{time:%Y-%m-%d %H:%M}"
+    return f"{date_text(time)} {time:%H:%M}"
 
 
 def person(name: str) -> str:
@@ -122,17 +122,7 @@ def waiting(minutes: float | None) -> str:
     """A time after injection: minutes on the day, hours later on."""
     if minutes is None:
         return NOTHING
-    return f"{minutes:.0f} min" if minutes < 600 else f"{minutes / 60:.1f} h"
-
-
-def setting(name: str) -> str:
-    """The name of a setting for reading, e.g. "minimum volume (mL)" for minimum_volume_ml."""
-    if name == "threshold":
-        return "threshold (SUV)"
-    for suffix, unit in (("_ml", " (mL)"), ("_mm", " (mm)")):
-        if name.endswith(suffix):
-            name = name.removesuffix(suffix) + unit
-    return name.replace("_", " ")
+    return f"{minutes:.0f} min" if minutes < 600 else decimal(f"{minutes / 60:.1f} h")
 
 
 def css_text(text: str) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .criteria import CRITERIA
-from .i18n import tr
-from .lesion_results import SPECT_WAIT_DIFFERS_MIN, suv_scale
+from .i18n import decimal, tr
+from .lesion_results import SPECT_WAIT_DIFFERS_MIN
 from .reader_statement import INPUTS_OF, ReaderStatement
 from .records import ResponseRecord
 from .response import Response, ResponseCriterion, ResponseInput
 from .response_inputs import Course, new_lesions, response_input
 from .results_model import LesionResult, ResponseResult, ResultWarning, StudyResult
 
-__all__ = ["ReaderStatement", "Responses", "collect_responses", "enabled_criteria"]
+__all__ = ["ReaderStatement", "Responses", "collect_responses"]
 
 # A choice of this software: RECIP knows no smallest new lesion, but one of a few voxels may well be noise.
 SMALL_NEW_LESION_ML = 1.0
@@ -27,16 +27,6 @@ class Responses:
     responses: tuple[ResponseResult, ...]
     others: tuple[ResponseResult, ...]
     warnings: tuple[ResultWarning, ...]
-
-
-def enabled_criteria(setting: Mapping[str, object]) -> tuple[str, ...]:
-    """Names of the criteria that a case uses: those enabled as such, unless its setting says otherwise.
-
-    ``setting`` is that of the name "criteria"; its "enabled" maps names to true or false.
-    """
-    chosen = setting.get("enabled")
-    chosen = chosen if isinstance(chosen, Mapping) else {}
-    return tuple(name for name, criterion in CRITERIA.items() if chosen.get(name, criterion.enabled))
 
 
 def collect_responses(
@@ -135,7 +125,7 @@ def _result(
         branches=response.branches,
         notes=(
             *response.notes,
-            *_small_new_notes(criterion, response, inputs, new, suv_scale(followup)),
+            *_small_new_notes(criterion, response, inputs, new),
             *_stale(response, statement),
         ),
         parts=response.parts,
@@ -167,11 +157,7 @@ def _stale(response: Response, statement: ReaderStatement) -> Iterator[str]:
 
 
 def _small_new_notes(
-    criterion: ResponseCriterion,
-    response: Response,
-    inputs: ResponseInput,
-    new: Sequence[LesionResult],
-    scale: float | None,
+    criterion: ResponseCriterion, response: Response, inputs: ResponseInput, new: Sequence[LesionResult]
 ) -> Iterator[str]:
     """A note where nothing but small new lesions keeps the scan from a better category."""
     if not new or inputs.new_lesions is None or any(one.measures.volume_ml >= SMALL_NEW_LESION_ML for one in new):
@@ -179,13 +165,12 @@ def _small_new_notes(
     without = criterion.evaluate(replace(inputs, new_lesions=False, new_lesions_seen=())).category
     if without == response.category:
         return
-    listed = ", ".join(f"{lesion.track} ({_size_text(lesion, scale)})" for lesion in new)
-    yield tr("Would be {category} if a reader rejects the new lesions, all below {limit:g} mL: {listed}.").format(
-        category=without, limit=SMALL_NEW_LESION_ML, listed=listed
+    listed = ", ".join(f"{lesion.track} ({_size_text(lesion)})" for lesion in new)
+    yield tr("Would be {category} if a reader rejects the new lesions, all below {limit} mL: {listed}.").format(
+        category=without, limit=decimal(f"{SMALL_NEW_LESION_ML:g}"), listed=listed
     )
 
 
-def _size_text(lesion: LesionResult, scale: float | None) -> str:
-    """Volume and SUVmax of a lesion; ``scale`` is from its image to SUVbw, None where that is not known."""
-    volume = f"{lesion.measures.volume_ml:.2f} mL"
-    return volume if scale is None else f"{volume}, SUVmax {lesion.measures.suv_max * scale:.1f}"
+def _size_text(lesion: LesionResult) -> str:
+    """Volume and SUVmax of a lesion."""
+    return decimal(f"{lesion.measures.volume_ml:.2f} mL, SUVmax {lesion.measures.suv_max:.1f}")

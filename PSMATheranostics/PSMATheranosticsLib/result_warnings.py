@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from .i18n import tr
+from .i18n import date_text, decimal, tr
 from .lesion_results import not_compared
 from .link_reasons import link_reason
 from .records import OrphanedDecision
@@ -115,7 +115,9 @@ def tracking_warnings(studies: Sequence[StudyResult]) -> Iterator[ResultWarning]
                 text = tr(
                     "{track}: its link to an earlier study has a confidence of {confidence} ({reason}); confirm or "
                     "remove it."
-                ).format(track=lesion.track, confidence=f"{link.confidence:.2f}", reason=link_reason(link.reason))
+                ).format(
+                    track=lesion.track, confidence=decimal(f"{link.confidence:.2f}"), reason=link_reason(link.reason)
+                )
                 yield ResultWarning(text, "tracking", study.study_id, lesion.track)
 
 
@@ -170,9 +172,9 @@ def coverage_warnings(tracks: Sequence[TrackResult], studies: Sequence[StudyResu
         missed = [volume for volume in missed if volume > 0]
         if missed:
             text = tr(
-                "The place of {count} of the lesions of the baseline ({volume:.1f} mL) was not imaged: PSMA-TV, its "
+                "The place of {count} of the lesions of the baseline ({volume} mL) was not imaged: PSMA-TV, its "
                 "change and the response do not compare."
-            ).format(count=len(missed), volume=sum(missed))
+            ).format(count=len(missed), volume=decimal(f"{sum(missed):.1f}"))
             yield ResultWarning(text, "tracking", study.study_id)
 
 
@@ -189,7 +191,5 @@ def decision_warnings(orphans: Sequence[OrphanedDecision]) -> Iterator[ResultWar
                 "{user} decided '{decision}' on {about} ({day}), but that lesion is not found any more: decide again "
                 "where it matters."
             )
-        told = text.format(
-            user=orphan.user, decision=orphan.decision, about=orphan.about, day=f"{orphan.time:%Y-%m-%d}"
-        )
+        told = text.format(user=orphan.user, decision=orphan.decision, about=orphan.about, day=date_text(orphan.time))
         yield ResultWarning(told, "decision")

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .clinical_facts import clinical_facts
 from .conflicts import conflicts
-from .lesion_results import SETTING, Followed, lesion_responses, limits_of, suv_scale
-from .mi_psma import SETTING as CRITERIA_SETTING
+from .criteria_setting import MAIN_CRITERION, enabled_criteria
+from .criteria_setting import SETTING as CRITERIA_SETTING
+from .lesion_results import SETTING, Followed, lesion_responses, limits_of
 from .psa_values import psa_values
 from .records import RegistrationRecord, TrackDecisionRecord
 from .reference_regions import references_of
 from .response_inputs import Course
-from .response_results import collect_responses, enabled_criteria
+from .response_results import collect_responses
 from .result_warnings import collect_warnings
 from .results_model import RegistrationResult, Results, StudyResult
 from .scores import scored
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 SOFTWARE = "PSMATheranostics"
 
 
-def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
+def collect_results(case: CaseStore, criterion: str = MAIN_CRITERION) -> Results:
     """Everything that panel, report and files show, from the records of ``case`` alone.
 
     Args:
@@ -59,7 +60,7 @@ def collect_results(case: CaseStore, criterion: str = "RECIP 1.0") -> Results:
         limits = limits_of(case.setting(SETTING), case.folder)
         by_lesion = lesion_responses(_followed(read, found, decisions), limits)
         ids = [study.study_id for study in studies]
-        alike = {study.study_id: suv_scale(study) for study in found if study.modality == read.baseline.modality}
+        alike = {study.study_id for study in found if study.modality == read.baseline.modality}
         tracks = track_results(
             read.tracks, ids, read.baseline.study_id, read.measures(), by_lesion, decisions, comparable=alike
         )

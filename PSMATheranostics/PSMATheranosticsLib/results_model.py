@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -15,11 +17,13 @@ from PSMATrackingLib.lesion_response import Burden
 from PSMATrackingLib.repeatability import DEFAULT_LIMITS, Limits
 
 from .clinical_model import ClinicalFacts, Conflict, PsaValue, ReferenceRegionResult, ScoreResult, SignOffResult
+from .i18n import decimal
 from .records import NO_REGION
 from .response import ResponsePart
 from .study import Patient, Scaling
 
 SCHEMA = "psma-results/2"
+SHORT_HASH = 8  # digits of a SHA-256 that tell two networks apart in a table
 UNKNOWN_REGION = "unknown"  # in totals by region: lesions for which none is proposed and nobody has chosen one
 
 
@@ -60,6 +64,8 @@ class LesionResult:
     reviewed: bool = False  # a reader accepted it
     links: tuple[LinkResult, ...] = ()  # by the time of the earlier study
     mi_psma: int | None = None  # 0 to 3; None where the reference regions are not there
+    probability: float | None = None  # 0 to 1, of a network when it was found; None from other methods
+    low_evidence: bool = False  # much spoke against it when it was found; the reason says what
 
     @property
     def carrying_link(self) -> LinkResult | None:
@@ -87,15 +93,30 @@ class SegmentationResult:
     def compared(self) -> dict[str, str]:
         """Everything that must be equal on two scans for their volumes to be comparable, as text."""
         named: dict[str, Any] = {"method": self.text}
+        if (network := _network_text(self.provenance)) is not None:
+            named["network"] = network
         named |= {name: self.provenance[name] for name in ("version", "organs") if name in self.provenance}
         named |= self.settings
         return {name: _setting_text(value) for name, value in named.items()}
 
 
+def _network_text(provenance: Mapping[str, Any]) -> str | None:
+    """The network that answered, e.g. "psma-lesions (1f0a2b3c)", with the beginning of the hash of its files.
+
+    None where no network was asked: labels read from a file have a hash too, but that of the file of one study.
+    """
+    if "model" not in provenance or "sha256" not in provenance:
+        return None
+    known = provenance["sha256"]
+    if isinstance(known, Mapping):  # one hash for each file of a folder
+        known = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+    return f"{provenance['model']} ({str(known)[:SHORT_HASH]})"
+
+
 def _setting_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return decimal(f"{value:g}") if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .clinical_model import ClinicalFacts, ScoreResult
+from .i18n import decimal
 from .results_model import StudyResult
 
 MEASURES = ("suv_max", "suv_mean", "suv_peak")
@@ -42,7 +43,7 @@ def figure_text(value: float, decimals: int, limits: Sequence[float]) -> str:
         if [_side(float(text), limit) for limit in limits] == sides:
             break
         text = f"{value:.{more}f}"
-    return text
+    return decimal(text)
 
 
 def _side(value: float, limit: float) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 from .burden import Burden, burden_text
 from .clinical_model import ClinicalFacts
-from .mi_psma import MiPsma, lesion_scores, measure_of
+from .criteria_setting import measure_of
+from .mi_psma import MiPsma, lesion_scores
 from .mi_tnm import MiTnm
 from .psg import Psg
 from .results_model import StudyResult

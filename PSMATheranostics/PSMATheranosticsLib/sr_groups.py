@@ -185,33 +185,24 @@ def _value_map(written: WrittenObject | None) -> RealWorldValueMap | None:
 
 
 def _uptake_measurements(uptake: dict[Code, float], scaling: Scaling) -> list[Measurement]:
-    """SUVbw where it is known, activity concentration for an image in Bq/mL. ``uptake`` is in the image's quantity."""
+    """``uptake``, which is in SUVbw, and the activity concentration for an image in Bq/mL."""
     note = entered_text(scaling)
-    found = []
-    if scaling.quantity != "SUVbw":
-        found = [measurement(ACTIVITY_CONCENTRATION, value, BQ_PER_ML, how, note=note) for how, value in uptake.items()]
-    factor = _suv_factor(scaling)
-    if factor is not None:
+    found = [measurement(SUV_BW, value, SUV_BW_UNIT, how, SUV_BW_METHOD, note) for how, value in uptake.items()]
+    if scaling.suv_factor is not None:
         found += [
-            measurement(SUV_BW, value * factor, SUV_BW_UNIT, how, SUV_BW_METHOD, note) for how, value in uptake.items()
+            measurement(ACTIVITY_CONCENTRATION, value / scaling.suv_factor, BQ_PER_ML, how, note=note)
+            for how, value in uptake.items()
         ]
     return found
 
 
 def _load_measurements(load: float, scaling: Scaling, how: Code | None = None) -> list[Measurement]:
-    """TL-PSMA (SUVbw x mL, which is grams), and the activity for an image in Bq/mL."""
+    """TL-PSMA (``load`` in SUVbw x mL, which is grams), and the activity for an image in Bq/mL."""
     note = entered_text(scaling)
-    found = []
-    if scaling.quantity != "SUVbw":
-        found.append(measurement(LESION_ACTIVITY, load, BECQUEREL, how, note=note))
-    factor = _suv_factor(scaling)
-    if factor is not None:
-        found.append(measurement(TL_PSMA, load * factor, GRAM, how, SUV_BW_METHOD, note))
+    found = [measurement(TL_PSMA, load, GRAM, how, SUV_BW_METHOD, note)]
+    if scaling.suv_factor is not None:
+        found.append(measurement(LESION_ACTIVITY, load / scaling.suv_factor, BECQUEREL, how, note=note))
     return found
-
-
-def _suv_factor(scaling: Scaling) -> float | None:
-    return 1.0 if scaling.quantity == "SUVbw" else scaling.suv_factor
 
 
 def measurement(

@@ -25,3 +25,8 @@ def images_of(case: CaseStore, study: StudyRecord, suv: sitk.Image | None = None
         ct=case.load_image(study.ct_id) if study.ct_id is not None else None,
         organs=organs,
     )
+
+
+def image_ids(study: StudyRecord) -> list[str]:
+    """Of the images that ``images_of`` reads."""
+    return [image_id for image_id in (study.emission_id, study.ct_id, study.organs_id) if image_id is not None]

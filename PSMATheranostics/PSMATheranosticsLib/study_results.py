@@ -11,7 +11,6 @@ from PSMASegmentLib.measure import Measures, Totals, totals
 from PSMASegmentLib.rules import FIXED, REFERENCE
 
 from .clinical_model import ReferenceRegionResult
-from .lesion_results import suv_scale
 from .new_lesions import Ancestry
 from .records import LesionRecord, LinkRecord, SegmentationRecord, StudyRecord, TrackRecord
 from .results_model import UNKNOWN_REGION, LesionResult, LinkResult, SegmentationResult, StudyResult
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from .case_store import CaseStore
 
 CHANGES = ("psma_tv_ml", "tl_psma", "suv_max", "suv_mean", "lesion_count")  # of ``change_from_..._percent``
-_UPTAKE = ("tl_psma", "suv_max", "suv_mean")  # those in the unit of the image
 
 
 @dataclass(frozen=True)
@@ -203,20 +201,11 @@ def _nadir(earlier: Sequence[StudyResult], study: StudyResult) -> StudyResult | 
 
 
 def _changes(earlier: StudyResult | None, later: StudyResult) -> dict[str, float | None]:
-    """Change of each of ``CHANGES`` in percent; None where the two cannot be compared. Uptake is compared in SUVbw."""
+    """Change of each of ``CHANGES`` in percent; None where the two cannot be compared."""
     if earlier is None or earlier.modality != later.modality:
         return dict.fromkeys(CHANGES)
-    before, after = _in_suv(earlier), _in_suv(later)
-    return {name: percent_change(before[name], after[name]) for name in CHANGES}
-
-
-def _in_suv(study: StudyResult) -> dict[str, float | None]:
-    factor = suv_scale(study)
-    values: dict[str, float | None] = {name: getattr(study.totals, name, None) for name in CHANGES}
-    for name in _UPTAKE:
-        value = values[name]
-        values[name] = None if value is None or factor is None else value * factor
-    return values
+    before, after = earlier.totals, later.totals
+    return {name: percent_change(getattr(before, name, None), getattr(after, name, None)) for name in CHANGES}
 
 
 def _by_region(lesions: Sequence[LesionResult]) -> dict[str, Totals]:
@@ -259,6 +248,8 @@ def _lesion_result(
         region_source=lesion.region_source,
         reviewed=lesion.reviewed,
         links=tuple(_link_result(link, link is carrying) for link in own),
+        probability=lesion.probability,
+        low_evidence=lesion.low_evidence,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .lesion_results import suv_scale
 from .response import NOT_EVALUABLE
 from .results_model import LesionResponse, ResponseResult, Results, StudyResult
 
@@ -53,9 +52,7 @@ def _study_line(study: StudyResult) -> str:
         return f"{start} not segmented"
     found = study.totals
     lesions = "1 lesion" if found.lesion_count == 1 else f"{found.lesion_count} lesions"
-    scale = suv_scale(study)
-    load = "" if scale is None else f", TL-PSMA {found.tl_psma * scale:.0f} SUV x mL"
-    return f"{start} {lesions}, PSMA-TV {found.psma_tv_ml:.1f} mL{load}{highest}"
+    return f"{start} {lesions}, PSMA-TV {found.psma_tv_ml:.1f} mL, TL-PSMA {found.tl_psma:.0f} SUV x mL{highest}"
 
 
 def _status_line(results: Results, study: StudyResult) -> str:

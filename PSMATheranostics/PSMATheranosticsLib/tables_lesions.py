@@ -9,8 +9,7 @@ from PSMASegmentLib.lesion_regions import REGIONS
 from PSMATrackingLib.lesion_response import CLASSES
 from PSMATrackingLib.repeatability import METRIC_NAMES, METRICS
 
-from .lesion_results import suv_scale
-from .results_model import LesionChangeResult, LesionResponse, LesionResult, Results, StudyResult, TrackCell
+from .results_model import LesionChangeResult, LesionResponse, LesionResult, Results, TrackCell
 from .suv_norms import SUV_NORMS
 from .table_model import NUMBER, TIME, WHOLE, Column, Table, yes_no
 
@@ -101,6 +100,8 @@ LESION_COLUMNS = (
     ),
     Column("track_decision_by", "Decided by", "who said so"),
     Column("mi_psma", "miPSMA", "expression score, 0 to 3; empty where reference regions do not decide it", WHOLE),
+    Column("probability", "Probability", "of a network when it was found, 0 to 1; empty from other methods", NUMBER),
+    Column("low_evidence", "Low evidence", "yes where much spoke against it when it was found (see reason), else no"),
 )
 
 _SUMMED = {"volume": "mL: sum", "tl_psma": "SUVbw x mL: sum", "suv_mean": "SUVbw: mean of all voxels"}
@@ -247,7 +248,7 @@ def _lesion_rows(results: Results) -> Iterator[dict[str, Any]]:
         for lesion in sorted(study.lesions, key=lambda lesion: (order.get(lesion.track, len(order)), lesion.lesion)):
             cell = cells.get(lesion.track)
             changes = {} if cell is None else _cell_fields(cell)
-            yield {**common, **_lesion_fields(study, lesion), **changes, **scaling}
+            yield {**common, **_lesion_fields(lesion), **changes, **scaling}
         for track in results.tracks:
             cell = track.cells[index]
             if cell.lesion is None and cell.status:
@@ -266,14 +267,8 @@ def _cell_fields(cell: TrackCell) -> dict[str, Any]:
     }
 
 
-def _lesion_fields(study: StudyResult, lesion: LesionResult) -> dict[str, Any]:
-    measures, factor = lesion.measures, suv_scale(study)
-    uptake = {
-        "suv_max_suvbw": measures.suv_max,
-        "suv_mean_suvbw": measures.suv_mean,
-        "suv_peak_suvbw": measures.suv_peak,
-        "tl_psma_suvbw_ml": measures.tl_psma,
-    }
+def _lesion_fields(lesion: LesionResult) -> dict[str, Any]:
+    measures = lesion.measures
     places = {
         f"{name}_{direction}_mm": value
         for name, point in (("centroid", measures.centroid_mm), ("hottest", measures.hottest_mm))
@@ -290,7 +285,10 @@ def _lesion_fields(study: StudyResult, lesion: LesionResult) -> dict[str, Any]:
         "lesion": lesion.lesion,
         "new_since_baseline": yes_no(lesion.new_since_baseline),
         "volume_ml": measures.volume_ml,
-        **({} if factor is None else {name: value * factor for name, value in uptake.items()}),
+        "suv_max_suvbw": measures.suv_max,
+        "suv_mean_suvbw": measures.suv_mean,
+        "suv_peak_suvbw": measures.suv_peak,
+        "tl_psma_suvbw_ml": measures.tl_psma,
         **places,
         "mask": lesion.mask,
         "decision": lesion.decision,
@@ -302,4 +300,6 @@ def _lesion_fields(study: StudyResult, lesion: LesionResult) -> dict[str, Any]:
         "region_source": lesion.region_source,
         "reviewed": yes_no(lesion.reviewed),
         "mi_psma": lesion.mi_psma,
+        "probability": lesion.probability,
+        "low_evidence": yes_no(lesion.low_evidence),
     }

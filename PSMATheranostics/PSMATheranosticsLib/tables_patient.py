@@ -58,7 +58,10 @@ WARNING_COLUMNS = (
     Column("kind", "Kind", "warning, or conflict: open before the case is signed"),
     Column("blocks", "Blocks signing", "yes for a conflict that signing needs solved"),
     Column(
-        "source", "Source", "step that it comes from: study, segmentation, registration, tracking, response, decision"
+        "source",
+        "Source",
+        "step that it comes from, or in which a conflict is solved: study, segmentation, registration, tracking, "
+        "response, decision",
     ),
     Column("study_id", "Study number", "number of the study in the case", WHOLE),
     Column("study", "Study", "its label"),
@@ -122,6 +125,7 @@ def warning_table(results: Results) -> Table:
             **common,
             "kind": "conflict",
             "blocks": yes_no(conflict.blocks),
+            "source": conflict.cause,
             "study_id": conflict.study_id,
             "study": labels.get(conflict.study_id or 0),
             "track": conflict.track,

@@ -8,7 +8,6 @@ from typing import Any
 from PSMASegmentLib.lesion_regions import REGIONS
 from PSMASegmentLib.measure import Totals
 
-from .lesion_results import suv_scale
 from .results_model import UNKNOWN_REGION, Results, StudyResult
 from .table_model import NUMBER, TIME, WHOLE, Column, Table, yes_no
 from .track_results import percent_change
@@ -198,7 +197,7 @@ def _study_row(results: Results, study: StudyResult) -> dict[str, Any]:
         "segmentation": None if found is None else found.text,
         "threshold_suvbw": None if found is None else found.threshold_suv,
         "segmentation_version": None if found is None else found.version,
-        **_sums(study, study.totals),
+        **_sums(study.totals),
         "image_suv_max_suvbw": study.image_suv_max,
         **{
             f"{name}_change_from_{against}_percent": changes[against].get(name)
@@ -208,16 +207,16 @@ def _study_row(results: Results, study: StudyResult) -> dict[str, Any]:
     }
 
 
-def _sums(study: StudyResult, found: Totals | None) -> dict[str, Any]:
+def _sums(found: Totals | None) -> dict[str, Any]:
     """Count, volume and uptake in SUVbw."""
     if found is None:
         return {}
-    factor = suv_scale(study)
-    uptake = {"tl_psma_suvbw_ml": found.tl_psma, "suv_max_suvbw": found.suv_max, "suv_mean_suvbw": found.suv_mean}
     return {
         "lesion_count": found.lesion_count,
         "psma_tv_ml": found.psma_tv_ml,
-        **{name: None if value is None or factor is None else value * factor for name, value in uptake.items()},
+        "tl_psma_suvbw_ml": found.tl_psma,
+        "suv_max_suvbw": found.suv_max,
+        "suv_mean_suvbw": found.suv_mean,
     }
 
 
@@ -231,7 +230,7 @@ def _region_rows(results: Results, study: StudyResult) -> Iterator[dict[str, Any
     for region in (*REGIONS, UNKNOWN_REGION, ALL_REGIONS):
         if region not in now and region not in before:
             continue
-        row = {**_named(results, study), "region": region, **_sums(study, now.get(region, _NOTHING))}
+        row = {**_named(results, study), "region": region, **_sums(now.get(region, _NOTHING))}
         if comparable:
             first, later = (sums.get(region, _NOTHING).psma_tv_ml for sums in (before, now))
             row["psma_tv_change_ml"] = later - first

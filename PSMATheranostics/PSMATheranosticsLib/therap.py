@@ -9,7 +9,7 @@ man is eligible.
 from __future__ import annotations
 
 from .clinical_model import ScoreResult
-from .i18n import tr
+from .i18n import decimal, tr
 from .result_warnings import is_psma_tracer
 from .score_input import TOLERANCE, ScoreInput, figure_text
 
@@ -48,7 +48,8 @@ class TheraP:
             names = ", ".join(lesion.track or str(lesion.lesion) for lesion in cool)
             notes.insert(0, tr("Below SUVmax 10, check the size on CT: {lesions}.").format(lesions=names))
         highest = figure_text(hottest, 1, (OTHERS_AT_LEAST, HOTTEST_AT_LEAST))
-        measured = ((tr("highest SUVmax"), highest), (tr("tumor SUVmean"), f"{study.totals.suv_mean or 0:.1f}"))
+        mean = decimal(f"{study.totals.suv_mean or 0:.1f}")
+        measured = ((tr("highest SUVmax"), highest), (tr("tumor SUVmean"), mean))
         return ScoreResult(self.name, study.study_id, value, hottest, _rule(), measured, tuple(notes))
 
 

@@ -13,9 +13,10 @@ from itertools import pairwise
 from PSMATrackingLib.repeatability import METRIC_NAMES
 
 from . import report_words
-from .i18n import tr
+from .i18n import decimal, tr
 from .report_text import day
 from .results_model import LesionChangeResult, Results, StudyResult, TrackCell, TrackResult, Treatment
+from .treatments import therapy_start_day
 
 METRIC_AXES: dict[str, str] = {
     "volume": "Volume (mL)",
@@ -101,6 +102,7 @@ class SpaghettiData:
     lines: tuple[SpaghettiLine, ...]
     days: tuple[tuple[int, str], ...]
     treatments: tuple[Treatment, ...]
+    therapy_start: int | None = None  # day on which the line of therapy began
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ class SwimmerData:
     rows: tuple[SwimmerRow, ...]
     days: tuple[tuple[int, str], ...]
     treatments: tuple[Treatment, ...]
+    therapy_start: int | None = None  # day on which the line of therapy began
 
 
 @dataclass(frozen=True)
@@ -220,8 +223,8 @@ def _bar(change: LesionChangeResult, metric: str, end: float) -> WaterfallBar | 
 
 def _times(ratio: float) -> str:
     if ratio < 0.01:
-        return "< x 0.01"
-    return f"x {ratio:.2f}" if ratio < 1 else f"x {ratio:.1f}" if ratio < 10 else f"x {ratio:.0f}"
+        return decimal("< x 0.01")
+    return decimal(f"x {ratio:.2f}" if ratio < 1 else f"x {ratio:.1f}" if ratio < 10 else f"x {ratio:.0f}")
 
 
 def _order(bar: WaterfallBar) -> tuple[bool, float, float, str]:
@@ -255,7 +258,8 @@ def spaghetti(results: Results, metric: str = "") -> SpaghettiData | None:
         return None
     name = report_words.measure(METRIC_NAMES[metric])
     title = tr("{measure} of every lesion over time").format(measure=f"{name[0].upper()}{name[1:]}")
-    return SpaghettiData(title, metric, _axis(metric), tuple(lines), _days(studies), results.treatments)
+    began = therapy_start_day(results)
+    return SpaghettiData(title, metric, _axis(metric), tuple(lines), _days(studies), results.treatments, began)
 
 
 def _axis(metric: str) -> str:
@@ -293,7 +297,8 @@ def swimmer(results: Results) -> SwimmerData | None:
     if not rows:
         return None
     rows.sort(key=lambda row: (row.first_day, row.last_day))
-    return SwimmerData(tr("When each lesion was there"), tuple(rows), _days(studies), results.treatments)
+    title, began = tr("When each lesion was there"), therapy_start_day(results)
+    return SwimmerData(title, tuple(rows), _days(studies), results.treatments, began)
 
 
 def _row(track: TrackResult, days: dict[int, int]) -> SwimmerRow | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import plot_image, report_words
-from .i18n import tr
+from .i18n import decimal, tr
 from .plot_image import FAINT, INK, NORMAL, SMALL, PlotImage
 from .status_colors import CLASS_SIGNS, class_color
 from .track_figures import SpaghettiData, SpaghettiLine, WaterfallBar, WaterfallData
@@ -57,7 +57,8 @@ def _draw_limits(axes: Axes, data: WaterfallData) -> None:
     axes.axhspan(math.log2(data.low), math.log2(data.high), color="0.88", linewidth=0, zorder=0)
     for level in (math.log2(data.low), math.log2(data.high)):
         axes.axhline(level, color=FAINT, linewidth=0.5, linestyle=(0, (3, 2)), zorder=1)
-    told = tr("shaded: within repeatability ({low} to {high})").format(low=f"{data.low:.2f}", high=f"{data.high:.2f}")
+    low, high = (decimal(f"{limit:.2f}") for limit in (data.low, data.high))
+    told = tr("shaded: within repeatability ({low} to {high})").format(low=low, high=high)
     step = _naming_step(data)
     if step > 1:
         told += "; " + tr("one lesion in {step} is named").format(step=step)
@@ -118,14 +119,14 @@ def _waterfall_text(data: WaterfallData) -> str:
 
 def draw_spaghetti(data: SpaghettiData, height_mm: float = 84.0) -> PlotImage:
     """One line per lesion on a logarithmic axis; a lesion that is gone goes down to the foot of the axis."""
-    treated = bool(plot_image.shown_treatments(data.days, data.treatments))
+    treated = plot_image.is_treated(data.days, data.treatments, data.therapy_start)
     with plot_image.drawing(height_mm) as figure:
         axes = plot_image.add_axes(figure, 17, 15, 17, 12 if treated else 7)
         axes.set_yscale("log")
         values = [point.value for line in data.lines for point in line.points if point.value is not None]
         foot = min(values) / 2.5
         axes.set_ylim(foot, max(values) * 1.4)
-        plot_image.draw_days(axes, data.days, data.treatments)
+        plot_image.draw_days(axes, data.days, data.treatments, therapy_start=data.therapy_start)
         # Those that changed are drawn over the others.
         for line in sorted(data.lines, key=lambda line: line.class_ in _CHANGED):
             _draw_line(axes, line, foot, len(data.lines))
@@ -207,7 +208,7 @@ def _decimal_ticks(axes: Axes) -> None:
 
     low, high = axes.get_ylim()
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: decimal(f"{value:g}")))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="y", which="minor", length=1.2, width=0.3)
 
@@ -232,6 +233,8 @@ def _line_legend(figure: Figure, data: SpaghettiData) -> None:
 def _spaghetti_text(data: SpaghettiData) -> str:
     text = tr("{title}: {axis} of {count} lesions, {days}. The values are in the tables.")
     told = text.format(title=data.title, axis=data.axis, count=len(data.lines), days=plot_image.days_text(data.days))
+    if data.therapy_start is not None:
+        told += f" {tr('The line of therapy began on day {day}.').format(day=data.therapy_start)}"
     if not data.treatments:
         return told
     given = [(one.days_since_baseline, one.label) for one in data.treatments]

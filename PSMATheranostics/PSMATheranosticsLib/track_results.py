@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from PSMASegmentLib.measure import Measures
@@ -54,12 +54,11 @@ def track_results(
     responses: Sequence[LesionResponse] = (),
     decisions: Sequence[TrackDecisionRecord] = (),
     *,
-    comparable: Mapping[int, float | None],
+    comparable: Collection[int],
 ) -> tuple[TrackResult, ...]:
     """One row per track, with one cell for each of ``study_ids`` in their order.
 
-    ``comparable``: the studies whose measures may be compared with those of the baseline, itself included, each with
-    what its uptake is multiplied with to be in SUVbw; None where that is not known.
+    ``comparable``: the studies whose measures may be compared with those of the baseline, itself included.
     """
     by_number = {track.number: track for track in tracks}
     said = _Said.of(responses, decisions)
@@ -94,16 +93,8 @@ def _with_said(cell: TrackCell, track: TrackRecord, said: _Said) -> TrackCell:
     )
 
 
-def _suv_max(measures: Measures | None, to_suv: float | None) -> float | None:
-    return None if measures is None or to_suv is None else measures.suv_max * to_suv
-
-
 def _cell(
-    track: TrackRecord,
-    study_id: int,
-    baseline_id: int,
-    measures: LesionMeasures,
-    comparable: Mapping[int, float | None],
+    track: TrackRecord, study_id: int, baseline_id: int, measures: LesionMeasures, comparable: Collection[int]
 ) -> TrackCell:
     status = track.status.get(study_id, "")
     lesion = track.lesions.get(study_id)
@@ -125,7 +116,5 @@ def _cell(
         suv_mean=now.suv_mean,
         tl_psma=now.tl_psma,
         volume_change_percent=percent_change(None if baseline is None else baseline.volume_ml, now.volume_ml),
-        suv_max_change_percent=percent_change(
-            _suv_max(baseline, comparable.get(baseline_id)), _suv_max(now, comparable.get(study_id))
-        ),
+        suv_max_change_percent=percent_change(None if baseline is None else baseline.suv_max, now.suv_max),
     )

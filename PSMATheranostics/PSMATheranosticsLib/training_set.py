@@ -81,8 +81,6 @@ def _left_out(case: CaseStore, study: StudyRecord, only_reviewed: bool) -> str:
     segmentation = case.segmentation(study.study_id)
     if segmentation is None:
         return "it is not segmented"
-    if study.scaling.quantity != "SUVbw" and study.scaling.suv_factor is None:
-        return "its SUVs are not known"
     lesions = case.lesions(study.study_id, rejected=True)
     undecided = sum(lesion.decision == "undecided" for lesion in lesions)
     if not only_reviewed or segmentation.version == "signed":

@@ -9,7 +9,7 @@ PSMA-positive is uptake visually above the liver on 68Ga-PSMA-11 PET; men were e
 from __future__ import annotations
 
 from .clinical_model import ScoreResult
-from .i18n import tr
+from .i18n import decimal, tr
 from .mi_psma import is_liver_excreted, region_mean
 from .response import NOT_EVALUABLE
 from .result_warnings import is_psma_tracer
@@ -44,16 +44,17 @@ class Vision:
             value = tr("no lesion above the liver")
         else:
             value = tr("lesions above the liver: {above} of {all}").format(above=above, all=count)
-        why = tr("SUVmax of the lesions against the liver's SUVmean of {liver:.2f}; the trial compared them by eye.")
+        why = tr("SUVmax of the lesions against the liver's SUVmean of {liver}; the trial compared them by eye.")
         notes = list(to_check)
         if below:
             names = ", ".join(lesion.track or str(lesion.lesion) for lesion in below)
             notes.insert(0, tr("Not above the liver, check the size on CT: {lesions}.").format(lesions=names))
         if not any(name in study.tracer.casefold() for name in TRIAL_TRACERS):
             notes.append(tr("The trial used 68Ga-PSMA-11, not {tracer}.").format(tracer=study.tracer))
-        regions = ((tr("liver SUVmean"), f"{liver:.2f}"),)
+        shown = decimal(f"{liver:.2f}")
+        regions = ((tr("liver SUVmean"), shown),)
         return ScoreResult(
-            self.name, study.study_id, value, float(above), why.format(liver=liver), regions, tuple(notes)
+            self.name, study.study_id, value, float(above), why.format(liver=shown), regions, tuple(notes)
         )
 
 

@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from pathlib import Path
+
+from .errors import InputError
+
+
+def require_folder(folder: Path) -> None:
+    """Make the folder that files are to be written to, before the work begins that fills it.
+
+    Raises:
+        InputError: it cannot be made, is no folder, or cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: a name that no system takes
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise InputError(f"Nothing can be written to the folder {folder}: {why}. Choose another one.") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

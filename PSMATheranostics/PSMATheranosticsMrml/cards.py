@@ -139,15 +139,13 @@ def studyFacts(study: StudyResult) -> str:
 
 def totalsLine(study: StudyResult) -> str:
     """The totals of one study in one line."""
-    from PSMATheranosticsLib.suv_results import study_in_suv
-
-    totals = study_in_suv(study).totals
+    totals = study.totals
     if totals is None:
         return _("No lesions looked for yet.")
     return _("{count} lesions, PSMA-TV {volume} mL, TL-PSMA {load} SUV x mL, SUVmax {maximum}").format(
         count=totals.lesion_count,
         volume=number(totals.psma_tv_ml, 1),
-        load=number(totals.tl_psma, 0) or "-",
+        load=number(totals.tl_psma, 0),
         maximum=number(totals.suv_max, 1) or "-",
     )
 

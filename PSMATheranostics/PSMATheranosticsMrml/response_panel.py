@@ -137,8 +137,9 @@ class ResponsePanel:
         response, category = self.response(), self._ui.overrideCategoryComboBox.currentData
         reason = self._ui.overrideReasonLineEdit.text
         if response is not None and category:
+            followUp, criterion, seen = _subjectOf(response)
             isStored = self._change(
-                lambda case: override(case, response.followup_id, response.criterion, category, reason),
+                lambda case: override(case, followUp, criterion, category, reason, instead_of=seen),
                 _("The category cannot be stored."),
             )
             if isStored:
@@ -207,7 +208,8 @@ class ResponsePanel:
         at = -1 if followUp is None else box.findData(followUp)
         box.setCurrentIndex(at if at >= 0 else box.count - 1)
         self._fillCriteria(criterion)
-        if self._overridden != _subjectOf(self.response()):
+        response = self.response()
+        if response is None or self._overridden != _subjectOf(response):
             self.closeOverride()  # else what was typed stays, when something else has changed meanwhile
         self._showStatement()
         self._showCard()
@@ -271,9 +273,9 @@ class ResponsePanel:
         ui.overrideStoreButton.enabled = isReady and self._isCurrent and self._isIdle
 
 
-def _subjectOf(response: ResponseResult | None) -> tuple[int, str, str] | None:
+def _subjectOf(response: ResponseResult) -> tuple[int, str, str]:
     """What a decision is about: the follow-up, the criterion and the category that it gives."""
-    return None if response is None else (response.followup_id, response.criterion, _byRules(response))
+    return response.followup_id, response.criterion, _byRules(response)
 
 
 def _byRules(response: ResponseResult) -> str:

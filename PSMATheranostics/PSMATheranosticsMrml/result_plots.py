@@ -17,13 +17,13 @@ from .result_tables import UI_FOLDER
 from .tables import ROLE, daysColumn, number, studyName, volumeColumn
 from .track_charts import (
     DASHED,
-    DOTTED,
     SOLID,
     Series,
     makeChart,
     plotViewNode,
     removeCharts,
     spaghettiChart,
+    therapyStartLines,
     treatmentLines,
     waterfallChart,
 )
@@ -220,17 +220,16 @@ def _courseChart(
     results: Results, title: str, axis: str, lines: list[Series], ends: tuple[float, float], role: str
 ) -> slicer.vtkMRMLPlotChartNode:
     """A chart over the days of studies, PSA and treatments together, so that one stands exactly above the other."""
+    from PSMATheranosticsLib.treatments import therapy_start_day
+
     days = [float(study.days_since_baseline) for study in results.studies]
     days += [float(day) for day, _value in _psaDays(results)]
     days += [float(each.days_since_baseline) for each in results.treatments]
-    started = _therapyStart(results)
+    started = therapy_start_day(results)
     shown = [*lines, *treatmentLines(results.treatments, ends)]
     if started is not None:
-        days.append(started)
-        label = results.clinical.line or _("start of therapy")
-        start = Series(_("start of therapy"), _GRAY, DOTTED, 2.0)
-        start.add((started, ends[0], label), (started, ends[1], label))
-        shown.append(start)
+        days.append(float(started))
+        shown += therapyStartLines(started, ends, results.clinical.line)
     chart = makeChart(title, daysColumn(), axis, shown, role)
     margin = _MARGIN * (max(days) - min(days)) or 1.0
     chart.SetXAxisRange(min(days) - margin, max(days) + margin)
@@ -247,13 +246,6 @@ def _psaDays(results: Results) -> list[tuple[int, Any]]:
         return []
     first = results.study(results.baseline_id).acquired.date()
     return [((value.day - first).days, value) for value in sorted(results.psa, key=lambda each: each.day)]
-
-
-def _therapyStart(results: Results) -> float | None:
-    start = results.clinical.therapy_start
-    if start is None or results.baseline_id is None:
-        return None
-    return float((start - results.study(results.baseline_id).acquired.date()).days)
 
 
 def _pointLabel(study: Any) -> str:

@@ -66,9 +66,6 @@ class ResultTables:
 
     def show(self, results: Results | None) -> None:
         """Show a case as it is now; what was chosen, sorted and selected stays where that is still there."""
-        from PSMATheranosticsLib.suv_results import in_suv
-
-        results = None if results is None else in_suv(results)
         self._results = results
         self._fillPairs()
         self._showTotals()

@@ -59,9 +59,6 @@ class ReviewPanel:
 
     def show(self, study: StudyResult | None) -> None:
         """Show the lesions of a study and how many of them were reviewed."""
-        from PSMATheranosticsLib.suv_results import study_in_suv
-
-        study = None if study is None else study_in_suv(study)
         self._study = study
         counted = () if study is None else study.lesions
         self._lesions = {} if study is None else {each.lesion: each for each in (*counted, *study.rejected)}

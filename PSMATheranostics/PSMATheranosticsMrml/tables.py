@@ -5,7 +5,6 @@ Numbers are rounded for reading; ``results.json`` and ``lesions.csv`` of the cas
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,6 @@ TOTALS, TRACKS, LESIONS, CHART, SERIES = "totals", "tracks", "lesions", "chart",
 
 def updateTotals(results: Results) -> slicer.vtkMRMLTableNode:
     """Totals per study: one row per segmented study, in order of time."""
-    from PSMATheranosticsLib.suv_results import in_suv
-
-    results = in_suv(results)
     rows = [(study, study.totals) for study in results.studies if study.totals is not None]
     node = _resultNode("vtkMRMLTableNode", TOTALS, _("PSMA totals per study"))
     _fill(
@@ -34,7 +30,7 @@ def updateTotals(results: Results) -> slicer.vtkMRMLTableNode:
             (_("Lesions"), [total.lesion_count for _study, total in rows]),
             (volumeColumn(), [round(total.psma_tv_ml, 2) for _study, total in rows]),
             (_("Change (%)"), [_change(study) for study, _totals in rows]),
-            (_("TL-PSMA (SUV x mL)"), _rounded([total.tl_psma for _study, total in rows], 1)),
+            (_("TL-PSMA (SUV x mL)"), [round(total.tl_psma, 1) for _study, total in rows]),
             (_("SUVmax"), [number(total.suv_max, 1) for _study, total in rows]),
             (_("SUVmean"), [number(total.suv_mean, 1) for _study, total in rows]),
             (_("Date"), [study.acquired.date().isoformat() for study, _totals in rows]),
@@ -46,9 +42,6 @@ def updateTotals(results: Results) -> slicer.vtkMRMLTableNode:
 
 def updateTracks(results: Results) -> slicer.vtkMRMLTableNode:
     """Lesions over time: one row per track; volume, SUVmax and status for each study."""
-    from PSMATheranosticsLib.suv_results import in_suv
-
-    results = in_suv(results)
     columns: list[tuple[str, Sequence[object]]] = [(_("Lesion"), [track.label for track in results.tracks])]
     for index, study in enumerate(results.studies):
         cells = [track.cells[index] for track in results.tracks]
@@ -65,9 +58,6 @@ def updateTracks(results: Results) -> slicer.vtkMRMLTableNode:
 
 def updateLesions(study: StudyResult) -> slicer.vtkMRMLTableNode:
     """Lesions of one study: one row per lesion, those that were deleted last."""
-    from PSMATheranosticsLib.suv_results import study_in_suv
-
-    study = study_in_suv(study)
     lesions = [*study.lesions, *study.rejected]
     measures = [lesion.measures for lesion in lesions]
     node = _resultNode("vtkMRMLTableNode", LESIONS, _("PSMA lesions of one study"))
@@ -80,10 +70,10 @@ def updateLesions(study: StudyResult) -> slicer.vtkMRMLTableNode:
             (_("Region"), [lesion.region.name for lesion in lesions]),
             (_("Site"), [lesion.region.site for lesion in lesions]),
             (_("Volume (mL)"), [round(each.volume_ml, 3) for each in measures]),
-            (_("SUVmax"), _rounded([each.suv_max for each in measures], 2)),
-            (_("SUVpeak"), _rounded([each.suv_peak for each in measures], 2)),
-            (_("SUVmean"), _rounded([each.suv_mean for each in measures], 2)),
-            (_("TL-PSMA (SUV x mL)"), _rounded([each.tl_psma for each in measures], 2)),
+            (_("SUVmax"), [round(each.suv_max, 2) for each in measures]),
+            (_("SUVpeak"), [round(each.suv_peak, 2) for each in measures]),
+            (_("SUVmean"), [round(each.suv_mean, 2) for each in measures]),
+            (_("TL-PSMA (SUV x mL)"), [round(each.tl_psma, 2) for each in measures]),
             (_("Origin"), [lesion.mask for lesion in lesions]),
             (_("Reviewed"), [_("yes") if lesion.reviewed else "" for lesion in lesions]),
             (_("Deleted"), [*("" for _lesion in study.lesions), *(_whyDeleted(each) for each in study.rejected)]),
@@ -138,19 +128,12 @@ def studyName(study: StudyResult) -> str:
 
 def number(value: float | None, decimals: int) -> str:
     """A number for reading, nothing where there is none."""
-    return "" if value is None or math.isnan(value) else f"{value:.{decimals}f}"
+    return "" if value is None else f"{value:.{decimals}f}"
 
 
 def signed(value: float | None) -> str:
     """A change in percent with its sign, nothing where there is none."""
     return "" if value is None else f"{value:+.1f}"
-
-
-def _rounded(values: Sequence[float], decimals: int) -> Sequence[object]:
-    """A column of numbers; of text, empty for those that are unknown, where there are such."""
-    if any(math.isnan(value) for value in values):
-        return [number(value, decimals) for value in values]
-    return [round(value, decimals) for value in values]
 
 
 def _whyDeleted(lesion: LesionResult) -> str:

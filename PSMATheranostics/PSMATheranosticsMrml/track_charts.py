@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TRACK_CHART = "trackChart"
 _X, _Y, _TRACK = "x", "y", "Track"
-_BLACK, _GRAY = (0.0, 0.0, 0.0), (0.5, 0.5, 0.5)
+_BLACK, _GRAY, _THERAPY = (0.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.4, 0.4, 0.4)
 _ROW_PIXELS = 340.0  # width of the plot in the panel that bars have to share
 _GAP = (math.nan, math.nan, "")
 SOLID, DASHED, DOTTED, NO_LINE = "solid", "dash", "dot", "none"
@@ -88,7 +88,7 @@ def spaghettiChart(data: SpaghettiData, role: str = TRACK_CHART) -> slicer.vtkMR
         series.add(*points)
         values += [each.value for each in track.points if each.value is not None]
     ends = min(values) / 1.5, max(values) * 1.5
-    chart = makeChart(data.title, _days(), data.axis, [*lines.values(), *treatmentLines(data.treatments, ends)], role)
+    chart = makeChart(data.title, _days(), data.axis, [*lines.values(), *_therapy(data, ends)], role)
     chart.SetYAxisLogScale(True)
     chart.SetYAxisRange(*ends)
     chart.SetYAxisRangeAuto(False)
@@ -118,7 +118,7 @@ def swimmerChart(data: SwimmerData) -> slicer.vtkMRMLPlotChartNode:
                 gone.add((float(day), y, row.track))
     ends = 0.0, count + 1.0
     shown = [each for each in (*lines.values(), between, gone) if each.points]
-    chart = makeChart(data.title, _days(), _("Lesions"), [*shown, *treatmentLines(data.treatments, ends)])
+    chart = makeChart(data.title, _days(), _("Lesions"), [*shown, *_therapy(data, ends)])
     chart.SetYAxisLogScale(False)
     chart.SetYAxisRange(*ends)
     chart.SetYAxisRangeAuto(False)
@@ -149,6 +149,20 @@ def treatmentLines(treatments: Sequence[Treatment], ends: tuple[float, float]) -
         day = float(each.days_since_baseline)
         line.add((day, ends[0], each.label), (day, ends[1], each.label))
     return [line]
+
+
+def therapyStartLines(day: float | None, ends: tuple[float, float], label: str = "") -> list[Series]:
+    """A dotted line across the whole height where the line of therapy began; none where that is not known."""
+    if day is None:
+        return []
+    name = _("start of therapy")
+    line = Series(name, _THERAPY, DOTTED, 2.0)
+    line.add((float(day), ends[0], label or name), (float(day), ends[1], label or name))
+    return [line]
+
+
+def _therapy(data: SpaghettiData | SwimmerData, ends: tuple[float, float]) -> list[Series]:
+    return [*treatmentLines(data.treatments, ends), *therapyStartLines(data.therapy_start, ends)]
 
 
 def plotViewNode(name: str) -> slicer.vtkMRMLPlotViewNode:

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from .item_table import Cell, fillTable, keyOfRow, selectedKey
+from .tables import studyName
 
 if TYPE_CHECKING:
-    from PSMATheranosticsLib.clinical_model import Conflict
+    from PSMATheranosticsLib.case_store import CaseStore
     from PSMATheranosticsLib.results_model import LesionResult, Results
 
 SEGMENT, TRACKING, RESPONSE, STUDY = "PSMASegment", "PSMATracking", "response", "study"
+_REMEDIES = {"segmentation": SEGMENT, "response": RESPONSE, "study": STUDY}  # by step; else TRACKING
 # Weightiest first. The letters say the same as the colors.
 _BLOCKS, _CONFLICT, _WARNING = 0, 1, 2
 _COLORS = {_BLOCKS: (0.80, 0.25, 0.10), _CONFLICT: (0.90, 0.60, 0.00), _WARNING: (0.45, 0.45, 0.45)}
@@ -36,13 +39,25 @@ class Issue:
 
 
 class WarningsList:
-    """Binds ``warningsTable``, ``warningsLabel`` and ``causeButton``.
+    """Binds ``warningsTable``, ``warningsLabel``, ``causeButton`` and ``acceptNewButton``.
 
-    ``onShow`` gets the issue whose place is to be seen, ``onSolve`` the one whose remedy is to be opened.
+    ``onShow`` gets the issue whose place is to be seen, ``onSolve`` the one whose remedy is to be opened. ``change`` is
+    as for ``ResponsePanel``.
     """
 
-    def __init__(self, ui: Any, onShow: Callable[[Issue], None], onSolve: Callable[[Issue], None]) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        onShow: Callable[[Issue], None],
+        onSolve: Callable[[Issue], None],
+        change: Callable[[Callable[[CaseStore], object], str], bool],
+    ) -> None:
         self._ui = ui
+        self._change = change
+        self._new: dict[int, tuple[LesionResult, ...]] = {}  # new lesions that nobody has reviewed, by study
+        self._named: dict[int, str] = {}
+        self._isCurrent = True
+        self._isIdle = True
         self._onShow = onShow
         self._onSolve = onSolve
         self._issues: dict[str, Issue] = {}  # by what rows are found by again when others come and go
@@ -52,9 +67,14 @@ class WarningsList:
         ui.warningsTable.connect("cellDoubleClicked(int,int)", lambda row, _column: self._act(row, self._onSolve))
         ui.warningsTable.connect("itemSelectionChanged()", self._updateEnabled)
         ui.causeButton.connect("clicked(bool)", lambda _checked=False: self.solve())
+        ui.acceptNewButton.connect("clicked(bool)", lambda _checked=False: self.acceptNew())
 
     def show(self, results: Results | None) -> None:
         """Show the conflicts and warnings of a case."""
+        from PSMATheranosticsLib.new_lesion_review import unreviewed_new_lesions
+
+        self._new, self._isCurrent = {} if results is None else unreviewed_new_lesions(results), True
+        self._named = {} if results is None else {study.study_id: studyName(study) for study in results.studies}
         found = [] if results is None else issues(results)
         self._issues = {f"{issue.study} {issue.text}": issue for issue in found}
         rows = [(key, _cells(issue, results)) for key, issue in self._issues.items()]
@@ -71,8 +91,30 @@ class WarningsList:
 
     def showOutdated(self) -> None:
         """Let what is shown not look current: the case has changed."""
+        self._isCurrent = False
+        self._updateEnabled()
         for widget in (self._ui.warningsTable, self._ui.warningsLabel, self._ui.causeButton):
             widget.enabled = False
+
+    def update(self, isIdle: bool) -> None:
+        """Offer what can be done; nothing while a program writes to the case."""
+        self._isIdle = isIdle
+        self._updateEnabled()
+
+    def acceptNew(self) -> None:
+        """Ask, and accept all new lesions that are on the screen and that nobody has reviewed."""
+        from PSMATheranosticsLib.new_lesion_review import accept_new_lesions
+
+        seen = self._new
+        if not seen or not self._isCurrent:
+            return
+        question = _("Accept all new lesions that nobody has reviewed?\n\n{list}\n\nUndo takes all of it back.")
+        listed = "\n".join(
+            f"{self._named[study]}: {', '.join(lesion.track for lesion in lesions)}" for study, lesions in seen.items()
+        )
+        title = _("New lesions")
+        if slicer.util.confirmOkCancelDisplay(question.format(list=listed), windowTitle=title):
+            self._change(lambda case: accept_new_lesions(case, seen), _("The new lesions cannot be accepted."))
 
     def selected(self) -> Issue | None:
         """The issue of the selected row."""
@@ -93,6 +135,10 @@ class WarningsList:
     def _updateEnabled(self) -> None:
         issue = self.selected()
         self._ui.causeButton.enabled = issue is not None
+        count = sum(len(lesions) for lesions in self._new.values())
+        self._ui.acceptNewButton.setVisible(bool(count))
+        self._ui.acceptNewButton.text = _("Accept all new ({count})...").format(count=count)
+        self._ui.acceptNewButton.enabled = self._isCurrent and self._isIdle
         names = {
             SEGMENT: _("Open PSMA Segment"),
             TRACKING: _("Open PSMA Tracking"),
@@ -104,14 +150,12 @@ class WarningsList:
 
 def issues(results: Results) -> list[Issue]:
     """Conflicts, those that block signing first, then warnings; what a conflict says is not said twice."""
-    sources = {each.text: each.source for each in results.warnings}
     lesions = {(study.study_id, each.track): each for study in results.studies for each in study.lesions}
     found: dict[tuple[str, int | None], Issue] = {}
     for conflict in results.conflicts:
-        source = sources.get(conflict.text, "") or _sourceOf(conflict, results)
-        lesion = lesions.get((conflict.study_id or 0, conflict.track))
         weight = _BLOCKS if conflict.blocks else _CONFLICT
-        issue = Issue(conflict.text, weight, conflict.study_id, conflict.track, _remedyOf(source, lesion))
+        remedy = _REMEDIES.get(conflict.cause, TRACKING)
+        issue = Issue(conflict.text, weight, conflict.study_id, conflict.track, remedy)
         found.setdefault((issue.text, issue.study), issue)
     for warning in results.warnings:
         lesion = lesions.get((warning.study_id or 0, warning.track))
@@ -121,29 +165,13 @@ def issues(results: Results) -> list[Issue]:
     return sorted(found.values(), key=lambda issue: issue.weight)
 
 
-def _sourceOf(conflict: Conflict, results: Results) -> str:
-    """From which step a conflict comes that says so only in words; names of criteria and categories are never others.
-
-    What a reader states and what the rules give is seen in the response, a baseline that nobody marked in the studies.
-    """
-    if conflict.study_id == results.baseline_id and not conflict.track:
-        return "study"
-    for response in (*results.responses, *results.other_responses):
-        if response.followup_id == conflict.study_id:
-            isStated = response.residual_uptake is not None
-            if isStated or response.criterion in conflict.text or response.category in conflict.text:
-                return "response"
-    return "tracking"
-
-
 def _remedyOf(source: str, lesion: LesionResult | None) -> str:
     """A lesion that nobody reviewed is solved where lesions are reviewed, one with a doubtful link where links are."""
     if lesion is not None:
         link = lesion.carrying_link
         isDoubtful = link is not None and link.status == "proposed"
         return TRACKING if isDoubtful or lesion.reviewed else SEGMENT
-    remedies = {"segmentation": SEGMENT, "response": RESPONSE, "study": STUDY}
-    return remedies.get(source, TRACKING)
+    return _REMEDIES.get(source, TRACKING)
 
 
 def _cells(issue: Issue, results: Results | None) -> list[Cell]:

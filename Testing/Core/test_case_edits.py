@@ -16,7 +16,7 @@ from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.errors import CaseError, InputError
 from PSMATheranosticsLib.mask_edit import EditResult, MaskEdit
 from PSMATheranosticsLib.mask_patch import Labels
-from PSMATheranosticsLib.records import LesionRecord, TrackInput
+from PSMATheranosticsLib.records import LesionInput, LesionRecord, TrackInput
 from PSMATheranosticsLib.study import Scaling
 from tiny_case import PATIENT, Box, box, link, same_image, segment, snapshot, study, two_studies
 
@@ -277,14 +277,16 @@ def test_a_spect_study_is_measured_in_suv_or_refused(tmp_path: Path):
     spect = replace(study(1), modality="SPECT", scaling=Scaling("Bq/mL", 1.0, "synthetic", suv_factor=0.125))
     unknown = replace(study(2), modality="SPECT", scaling=Scaling("Bq/mL", 1.0, "synthetic"))
     with CaseStore.create(tmp_path, PATIENT) as case:
-        for made in (spect, unknown):
-            segment(case, case.add_study(made), [FIRST, SECOND])
+        segment(case, case.add_study(spect), [FIRST, SECOND])
         found = edit(case, (box(0, 0, 0, 3), 1)).measures[1]
         inside = sitk.GetArrayFromImage(spect.emission)[box(0, 0, 0, 3)]
         # 1/8 is exact in binary, so that nothing is rounded
         assert found.suv_max == float(inside.max()) / 8
+        without = case.add_study(unknown)
+        measured = [LesionInput(one.measures) for one in case.lesions(1)]
         with pytest.raises(InputError, match="weight, injected activity or times"):
-            edit(case, (box(0, 0, 0, 3), 1), study_id=2)
+            case.save_segmentation(without, case.labels(1), measured)
+        assert case.segmentation(without) is None
 
 
 def test_edits_survive_a_restart_and_can_be_undone_after_it(tmp_path: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from PSMATheranosticsLib.errors import CaseError, InputError
 FACTS = ClinicalFacts(
     indication="mCRPC, before the third cycle",
     line="177Lu-PSMA-617, second line",
-    therapy_start=date(2026, 1, 12),
+    therapy_start=date(2024, 1, 12),
     previous_therapies="ADT; enzalutamide 2023 to 2025",
     prostate="removed",
 )
@@ -77,6 +77,23 @@ def test_therapy_cannot_begin_before_the_man_was_born(case: CaseStore, day: date
     with pytest.raises(InputError, match="born on 1950-02-03"):
         save_clinical_facts(case, replace(FACTS, therapy_start=day))
     assert clinical_facts(case) == ClinicalFacts()
+
+
+def test_therapy_that_is_still_to_come_has_not_begun(case: CaseStore):
+    today = date.today()
+    with pytest.raises(InputError, match="still to come"):
+        save_clinical_facts(case, replace(FACTS, therapy_start=today + timedelta(days=1)))
+    assert case.journal() == []
+    save_clinical_facts(case, replace(FACTS, therapy_start=today))
+    assert clinical_facts(case).therapy_start == today
+
+
+def test_a_day_up_to_that_of_the_last_study_has_come_whatever_the_clock_says(case: CaseStore):
+    last = datetime.now() + timedelta(days=40)
+    case.add_study(replace(tiny_case.study(0), acquired=last))
+    save_clinical_facts(case, replace(FACTS, therapy_start=last.date()))
+    with pytest.raises(InputError, match="still to come"):
+        save_clinical_facts(case, replace(FACTS, therapy_start=last.date() + timedelta(days=1)))
 
 
 def test_a_damaged_record_is_reported_as_damage(case: CaseStore):

@@ -61,6 +61,7 @@ def test_clinical_facts_are_entered_one_by_one_shown_and_removed(case: Path, cap
 def test_facts_that_cannot_be_are_refused(case: Path, capsys: pytest.CaptureFixture[str]):
     assert "no date" in told(capsys, "clinical", case, "--start", "spring", code=3)["message"]
     assert "changes nothing" in told(capsys, "clinical", case, "--show", "--line", "x", code=3)["message"]
+    assert "still to come" in told(capsys, "clinical", case, "--start", "2999-01-01", code=3)["message"]
     with pytest.raises(SystemExit) as stopped:
         main(["clinical", str(case), "--prostate", "half"])
     assert stopped.value.code == 2

@@ -77,6 +77,13 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]):
     assert psma(*arguments).returncode == 2
 
 
+def test_help_is_there_at_once_because_nothing_large_is_loaded_for_it():
+    heavy = {"numpy", "scipy", "SimpleITK", "torch", "matplotlib", "jinja2"}
+    program = f"import sys, PSMATheranosticsLib.command_line; print(sorted({heavy} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 def test_missing_input_is_refused_and_leaves_no_case(tmp_path: Path):
     run = psma("run", tmp_path / "nowhere", "--case", tmp_path / "case")
     assert run.returncode == 3

@@ -55,6 +55,16 @@ def test_without_pdf_there_is_none_and_the_files_are_listed(folder, tmp_path, ca
     assert not (tmp_path / REPORT_PDF).exists()
 
 
+@pytest.mark.parametrize("command", ["report", "dicom"])
+@pytest.mark.parametrize("name", ["file", "file/below", "no\0name"])
+def test_a_folder_that_cannot_be_is_told_before_anything_is_written(folder, tmp_path, command, name, capsys):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    assert main([command, str(folder), "--to", str(tmp_path / name), "--json"]) == exit_codes.INPUT
+    message = json.loads(capsys.readouterr().out.strip().splitlines()[-1])["message"]
+    assert "Nothing can be written to the folder" in message and message.endswith("Choose another one.")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("options", [["--language", "fr"], ["--paper", "a5"]])
 def test_an_unknown_language_or_paper_is_refused(folder, options, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -70,9 +70,9 @@ def test_an_empty_case_has_no_conflicts(tmp_path: Path):
 def test_a_candidate_blocks_until_it_is_confirmed(made: Callable[..., CaseStore]):
     case = made(SHRUNK)
     (one,) = found(case)
-    assert (one.blocks, one.study_id, one.track) == (True, 2, "")
+    assert (one.blocks, one.study_id, one.track, one.cause) == (True, 2, "", "response")
     assert one.text == "RECIP-PR by RECIP 1.0 for Follow-up 1 is a candidate: confirm it, or decide otherwise."
-    override(case, 2, RECIP, "RECIP-SD", "seen otherwise")
+    override(case, 2, RECIP, "RECIP-SD", "seen otherwise", instead_of="RECIP-PR")
     assert found(case) == []
 
 
@@ -87,7 +87,10 @@ def test_what_cannot_be_evaluated_is_told_and_does_not_block(made: Callable[...,
 def test_new_lesions_block_until_each_is_reviewed(made: Callable[..., CaseStore]):
     case = made([Visit(0, [A]), Visit(84, [A, B, NEW])])
     confirm_all(case)
-    assert [(one.blocks, one.study_id, one.track) for one in found(case)] == [(True, 2, "L02"), (True, 2, "L03")]
+    assert [(one.blocks, one.study_id, one.track, one.cause) for one in found(case)] == [
+        (True, 2, "L02", "segmentation"),
+        (True, 2, "L03", "segmentation"),
+    ]
     case.decide_lesion(2, 2, "accepted")
     case.decide_track(2, 3, 2, "new")
     assert found(case) == []
@@ -105,6 +108,7 @@ def test_no_uptake_left_contradicts_lesions_that_count(made: Callable[..., CaseS
     state_inputs(case, 2, residual_uptake=False)
     blocking = [one for one in found(case) if one.blocks]
     assert [one.study_id for one in blocking] == [2]
+    assert blocking[0].cause == "response"
     assert "no uptake is left at Follow-up 1, but lesions count there (2)" in blocking[0].text
 
 
@@ -113,7 +117,7 @@ def test_uptake_left_without_a_lesion_is_told(made: Callable[..., CaseStore]):
     state_inputs(case, 2, residual_uptake=True)
     confirm_all(case)
     (one,) = found(case)
-    assert not one.blocks
+    assert (one.blocks, one.cause) == (False, "segmentation")
     assert "no lesion is segmented" in one.text
     state_inputs(case, 2, residual_uptake=False)
     confirm_all(case)
@@ -126,6 +130,7 @@ def test_lesion_confirmed_as_new_contradicts_that_none_can_be_assessed(made: Cal
     state_inputs(case, 2, new_lesions_assessable=False)
     blocking = [one for one in found(case) if one.blocks]
     assert [(one.study_id, one.track) for one in blocking] == [(2, "L03")]
+    assert blocking[0].cause == "tracking"
     assert "not assessable at Follow-up 1, but L03 was confirmed as new" in blocking[0].text
 
 
@@ -153,14 +158,17 @@ def test_lesions_that_were_not_followed_block(tmp_path: Path):
     with make_case(tmp_path / "case", SHRUNK, followed=False) as case:
         case.set_baseline(1)
         blocking = [one for one in found(case) if one.blocks]
-    assert [(one.study_id, "not followed (2)" in one.text) for one in blocking] == [(1, True), (2, True)]
+    assert [(one.study_id, one.cause, "not followed (2)" in one.text) for one in blocking] == [
+        (1, "tracking", True),
+        (2, "tracking", True),
+    ]
 
 
 def test_other_tracer_than_at_baseline_is_told(made: Callable[..., CaseStore]):
     case = made([Visit(0, [A]), Visit(84, [A], tracer="18F-PSMA-1007"), Visit(168, [A])])
     confirm_all(case)
     (one,) = found(case)
-    assert (one.blocks, one.study_id) == (False, 2)
+    assert (one.blocks, one.study_id, one.cause) == (False, 2, "study")
     assert "(18F-PSMA-1007 and 68Ga-PSMA-11)" in one.text
 
 
@@ -189,7 +197,7 @@ def test_poor_registration_is_told_once(made: Callable[..., CaseStore]):
     record = {"method": "rigid", "reference": "CT", "verdict": "poor", "reasons": ["bodies do not overlap"]}
     case.save_registration(1, 2, sitk.Transform(3, sitk.sitkIdentity), record)
     (one,) = found(case)
-    assert (one.blocks, one.study_id) == (False, 2)
+    assert (one.blocks, one.study_id, one.cause) == (False, 2, "registration")
     assert "registration of Follow-up 1 is poor" in one.text
 
 
@@ -214,14 +222,16 @@ def test_doubtful_link_is_told_where_a_new_lesion_would_change_the_category(
         case.decide_link(1, 2, 2, 2, status)
     confirm_all(case)
     deciding = [one for one in found(case) if "confidence of 0.30" in one.text]
-    assert [(one.blocks, one.study_id, one.track) for one in deciding] == ([(False, 2, "L02")] if told else [])
+    assert [(one.blocks, one.study_id, one.track, one.cause) for one in deciding] == (
+        [(False, 2, "L02", "tracking")] if told else []
+    )
 
 
 def test_a_baseline_that_nobody_marked_is_told(made: Callable[..., CaseStore]):
     case = made(SHRUNK)
     confirm_all(case)
     case.set_baseline(None)
-    assert [(one.blocks, one.study_id) for one in found(case)] == [(False, 1)]
+    assert [(one.blocks, one.study_id, one.cause) for one in found(case)] == [(False, 1, "study")]
 
 
 def test_override_without_a_reason_in_a_record_made_elsewhere_blocks(made: Callable[..., CaseStore]):
@@ -229,7 +239,7 @@ def test_override_without_a_reason_in_a_record_made_elsewhere_blocks(made: Calla
     said = ReaderStatement(confirmed_category="RECIP-PR", confirmed_by="Reader", override_category="RECIP-PD")
     case.save_response(2, RECIP, said.to_dict())
     (one,) = found(case)
-    assert (one.blocks, one.study_id) == (True, 2)
+    assert (one.blocks, one.study_id, one.cause) == (True, 2, "response")
     assert "RECIP-PD was chosen instead of RECIP-PR" in one.text
 
 
@@ -240,7 +250,9 @@ def test_decisions_on_lesions_that_are_gone_are_told(tmp_path: Path):
         empty = sitk.Image(case.labels(2).GetSize(), sitk.sitkUInt16)
         empty.CopyInformation(case.labels(2))
         case.save_segmentation(2, empty, [], [], {"method": "rules"})
-        assert [one.blocks for one in found(case) if "not found any more" in one.text] == [False]
+        assert [(one.blocks, one.cause) for one in found(case) if "not found any more" in one.text] == [
+            (False, "decision")
+        ]
 
 
 def test_blocking_ones_come_first_then_by_time(made: Callable[..., CaseStore]):

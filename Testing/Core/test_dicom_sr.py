@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import highdicom
 import pydicom
 import pytest
 from dicom_check import dicom_errors
-from example_case import NEW, A, B, Visit, make_case
+from example_case import NEW, PATIENT, A, B, Visit, make_case
 from hypothesis import given
 from hypothesis import strategies as st
 from PSMATheranosticsLib import dicom_terms
@@ -30,6 +29,7 @@ from PSMATheranosticsLib.study import Alternative, DicomOrigin, Scaling
 from pydicom.dataset import Dataset
 from pydicom.sr import _concepts_dict
 from pydicom.sr.coding import Code
+from spect_case import add_spect, draw_lesion
 from sr_back import MeasuredGroup, read_measurements
 
 VALUES = ("volume_ml", "suv_max", "suv_mean", "suv_peak", "tl_psma")
@@ -198,7 +198,8 @@ def test_other_criteria_that_can_be_evaluated_are_groups_of_their_own(case: Case
 
 def test_overridden_response_tells_both_categories_and_the_reason(case: CaseStore, tmp_path: Path) -> None:
     (response,) = collect_results(case).responses
-    override(case, response.followup_id, "RECIP 1.0", "RECIP-PR", "the new lesion is a fracture")
+    reason, seen = "the new lesion is a fracture", response.category
+    override(case, response.followup_id, "RECIP 1.0", "RECIP-PR", reason, instead_of=seen)
     _, (_, after) = reports_of(case, tmp_path)
     answers = response_by(after).answers
     assert (answers["112048"], answers["BY-RULES"]) == ("RECIP-PR", response.category)
@@ -270,22 +271,16 @@ def test_study_without_lesions_has_a_report_of_nothing_found(tmp_path: Path) -> 
     assert dicom_errors(next((tmp_path / "sr").iterdir())) == []
 
 
-def scaled(
-    case: CaseStore, folder: Path, scaling: Scaling, **changes: Any
-) -> tuple[StudyResult, dict[str, MeasuredGroup], Path]:
+def scaled(case: CaseStore, folder: Path, scaling: Scaling) -> Path:
     """The report of the first study as if it had been scaled like this."""
     results = collect_results(case)
-    study = replace(results.studies[0], scaling=scaling, **changes)
-    record = case.study(study.study_id)
-    origin = (
-        replace(record.origin, modality="NM", sop_class_uid="1.2.840.10008.5.1.4.1.1.20") if changes else record.origin
-    )
+    study = replace(results.studies[0], scaling=scaling)
     write_dicom(case, results, folder, ("seg",))
-    references = references_of(study, origin, folder)
+    references = references_of(study, case.study(study.study_id).origin, folder)
     path = folder / "sr.dcm"
     changed = replace(results, studies=(study, *results.studies[1:]))
     assert write_measurements(path, changed, study.study_id, references, MADE)
-    return study, read_measurements(path), path
+    return path
 
 
 def references_of(study: StudyResult, origin: DicomOrigin, folder: Path) -> ReportReferences:
@@ -314,7 +309,7 @@ def test_value_entered_by_hand_is_named_at_every_suv(case: CaseStore, tmp_path: 
         entered=("PatientWeight",),
         alternatives=(Alternative("start of series", 0.0005),),
     )
-    _, _, path = scaled(case, tmp_path, scaling)
+    path = scaled(case, tmp_path, scaling)
     for code, item in items_of(path):
         if item.ValueType != "NUM" or code not in ("126401", "TL-PSMA", "118565006"):
             continue
@@ -327,32 +322,38 @@ def test_value_entered_by_hand_is_named_at_every_suv(case: CaseStore, tmp_path: 
     assert dicom_errors(path) == []
 
 
-def test_spect_without_suv_reports_activity(case: CaseStore, tmp_path: Path) -> None:
-    scaling = Scaling("Bq/mL", 3.5, "calibration factor", {})
-    study, groups, path = scaled(case, tmp_path, scaling, modality="SPECT", tracer="177Lu-PSMA-617")
-    lesion = study.lesions[0]
-    assert groups[lesion.tracking_uid].values == {
-        "volume_ml": lesion.measures.volume_ml,
-        "max_bq_per_ml": lesion.measures.suv_max,
-        "mean_bq_per_ml": lesion.measures.suv_mean,
-        "peak_bq_per_ml": lesion.measures.suv_peak,
-        "activity_bq": lesion.measures.tl_psma,
+def test_spect_reports_suv_and_activity(tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    CaseStore.create(folder, PATIENT).close()
+    spect = add_spect(folder, suv_factor=1e-5)
+    draw_lesion(folder, spect)
+    with CaseStore.open(folder) as case:
+        write_dicom(case, collect_results(case), tmp_path, ("seg", "sr"))
+    (path,) = (tmp_path / "sr").iterdir()
+    groups = read_measurements(path)
+    (values,) = [group.values for group in groups.values() if group.segment is not None]
+    volume_ml, total_bq = 252 * 0.110592, (216 * 8e5 + 36 * 2e4) * 0.110592
+    expected = {
+        "volume_ml": volume_ml,
+        "suv_max": 8.0,
+        "suv_mean": total_bq * 1e-5 / volume_ml,
+        "suv_peak": 8.0,
+        "tl_psma": total_bq * 1e-5,
+        "max_bq_per_ml": 8e5,
+        "mean_bq_per_ml": total_bq / volume_ml,
+        "peak_bq_per_ml": 8e5,
+        "activity_bq": total_bq,
     }
+    assert values == pytest.approx(expected, rel=1e-6)
+    whole = whole_patient(groups).values
+    assert (whole["tl_psma"], whole["activity_bq"]) == pytest.approx((total_bq * 1e-5, total_bq))
+    assert (whole["suv_max"], whole["max_bq_per_ml"]) == pytest.approx((8.0, 8e5))
     items = dict(items_of(path))
     assert items["110821"].MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue == "Bq/ml"
     assert items["123001"].TextValue == "177Lu-PSMA-617"  # no code exists
     assert items["89457008"].ConceptCodeSequence[0].CodeValue == "447553000"
     assert "126203" not in items  # a concept for PET only
     assert dicom_errors(path) == []
-
-
-def test_spect_with_suv_reports_both(case: CaseStore, tmp_path: Path) -> None:
-    scaling = Scaling("Bq/mL", 1.0, "RWV", {}, suv_factor=0.25)
-    study, groups, _ = scaled(case, tmp_path, scaling, modality="SPECT")
-    measures = study.lesions[0].measures
-    values = groups[study.lesions[0].tracking_uid].values
-    assert (values["max_bq_per_ml"], values["suv_max"]) == (measures.suv_max, measures.suv_max * 0.25)
-    assert (values["activity_bq"], values["tl_psma"]) == (measures.tl_psma, measures.tl_psma * 0.25)
 
 
 def test_validator_finds_no_error(case: CaseStore, tmp_path: Path) -> None:

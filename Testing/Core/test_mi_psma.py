@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from PSMATheranosticsLib.errors import InputError
 from PSMATheranosticsLib.mi_psma import (
     Levels,
     is_liver_excreted,
     lesion_scores,
     levels_of,
-    measure_of,
     mi_psma,
     possible_mi_psma,
     region_mean,
@@ -142,10 +140,6 @@ def test_the_measure_of_the_lesion_is_a_setting():
         measure: lesion_scores(made, REFERENCES, measure)[1] for measure in ("suv_max", "suv_mean", "suv_peak")
     }
     assert by_measure == {"suv_max": 2, "suv_mean": 1, "suv_peak": 0}
-    assert measure_of({}) == "suv_max"
-    assert measure_of({"mi_psma_measure": "suv_peak"}) == "suv_peak"
-    with pytest.raises(InputError, match=r"'volume' .* is no measure for miPSMA"):
-        measure_of({"mi_psma_measure": "volume"})
 
 
 # --- PSG ---

@@ -131,7 +131,8 @@ def test_region_and_review_stand_in_new_columns_after_those_of_before(tmp_path):
     rows = rows_of(tmp_path / "lesions.csv")
     columns = ["region", "region_site", "region_source", "reviewed"]
     added = ["response", "response_to_previous", "track_decision", "track_decision_by", "mi_psma"]
-    assert list(rows[0])[-10:] == ["linked_to", *columns, *added]
+    added += ["probability", "low_evidence"]
+    assert list(rows[0])[-12:] == ["linked_to", *columns, *added]
     assert [[row[name] for name in columns] for row in rows] == [
         ["", "", "", "yes"],
         ["bone", "third lumbar vertebra", "reader", "no"],

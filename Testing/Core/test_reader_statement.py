@@ -150,7 +150,7 @@ def test_criteria_are_confirmed_one_by_one(case: CaseStore):
 
 
 def test_override_shows_both_categories_and_the_reason(case: CaseStore):
-    override(case, 2, RECIP, "RECIP-SD", " the new lesion is  a fracture\n")
+    override(case, 2, RECIP, "RECIP-SD", " the new lesion is  a fracture\n", instead_of="RECIP-PD")
     found = response(case)
     assert (found.category, found.overridden, found.override_reason, found.candidate, found.confirmed_by) == (
         "RECIP-SD",
@@ -165,31 +165,39 @@ def test_override_shows_both_categories_and_the_reason(case: CaseStore):
 
 
 def test_override_lapses_when_the_rules_give_another_category(case: CaseStore):
-    override(case, 2, RECIP, "RECIP-PR", "judged by eye")
+    override(case, 2, RECIP, "RECIP-PR", "judged by eye", instead_of="RECIP-PD")
     case.decide_lesion(2, 2, "rejected")
     found = response(case)
     assert (found.category, found.overridden, found.candidate) == ("RECIP-SD", "", True)
     assert any("RECIP-PR" in note and "decide again" in note for note in found.notes)
 
 
+def test_override_needs_the_category_that_the_reader_saw_to_be_that_of_today(case: CaseStore):
+    case.decide_lesion(2, 2, "rejected")
+    before = case.responses()
+    with pytest.raises(InputError, match="gives RECIP-SD for Follow-up 1 now, not RECIP-PD"):
+        override(case, 2, RECIP, "RECIP-PR", "judged by eye", instead_of="RECIP-PD")
+    assert case.responses() == before
+
+
 @pytest.mark.parametrize("reason", ["", "  \n "])
 def test_override_needs_a_reason(case: CaseStore, reason: str):
     with pytest.raises(InputError, match="needs a reason"):
-        override(case, 2, RECIP, "RECIP-SD", reason)
+        override(case, 2, RECIP, "RECIP-SD", reason, instead_of="RECIP-PD")
     assert case.responses() == []
 
 
 def test_override_needs_another_category_that_the_criterion_knows(case: CaseStore):
     with pytest.raises(InputError, match="Confirm it instead"):
-        override(case, 2, RECIP, "RECIP-PD", "because")
+        override(case, 2, RECIP, "RECIP-PD", "because", instead_of="RECIP-PD")
     with pytest.raises(InputError, match="RECIP-CR, RECIP-PR, RECIP-SD, RECIP-PD, NE"):
-        override(case, 2, RECIP, "PPP-PD", "because")
+        override(case, 2, RECIP, "PPP-PD", "because", instead_of="RECIP-PD")
     with pytest.raises(InputError, match="no response of Follow-up 1 by 'RECIST'"):
-        override(case, 2, "RECIST", "PD", "because")
+        override(case, 2, "RECIST", "PD", "because", instead_of="RECIP-PD")
 
 
 def test_override_and_confirmation_follow_each_other(case: CaseStore):
-    override(case, 2, RECIP, "RECIP-SD", "fracture")
+    override(case, 2, RECIP, "RECIP-SD", "fracture", instead_of="RECIP-PD")
     confirm(case, 2, RECIP, "RECIP-PD")
     assert (response(case).category, response(case).overridden) == ("RECIP-PD", "")
     case.undo()
@@ -198,7 +206,7 @@ def test_override_and_confirmation_follow_each_other(case: CaseStore):
 
 def test_withdrawal_takes_the_decision_back_and_keeps_what_was_seen(case: CaseStore):
     state_inputs(case, 2, residual_uptake=True)
-    override(case, 2, RECIP, "RECIP-SD", "fracture")
+    override(case, 2, RECIP, "RECIP-SD", "fracture", instead_of="RECIP-PD")
     withdraw(case, 2, RECIP)
     assert case.next_undo() == "Withdraw RECIP-SD by RECIP 1.0 for Follow-up 1"
     assert statement_of(case, 2) == ReaderStatement(residual_uptake=True)

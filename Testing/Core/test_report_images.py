@@ -13,7 +13,7 @@ from example_case import NEW, A, B, Visit, make_case
 from matplotlib.image import imread
 from PSMATheranosticsLib.burden_plot import draw_burden
 from PSMATheranosticsLib.case_store import CaseStore
-from PSMATheranosticsLib.clinical_model import PsaValue
+from PSMATheranosticsLib.clinical_model import ClinicalFacts, PsaValue
 from PSMATheranosticsLib.report_blocks import Figure, Legend, Note
 from PSMATheranosticsLib.report_images import ImagesSection, PlotsSection
 from PSMATheranosticsLib.results import collect_results
@@ -65,6 +65,19 @@ def test_treatments_are_drawn(results):
     with_them, without = draw_burden(replace(results, treatments=given)), draw_burden(results)
     assert with_them is not None and without is not None
     assert with_them.png != without.png
+
+
+@pytest.mark.parametrize("treatments", [(), (Treatment(datetime(2026, 2, 1), 22, "177Lu 7.4 GBq"),)])
+def test_the_start_of_the_line_of_therapy_is_drawn_and_told(results, treatments):
+    without = replace(results, treatments=treatments)
+    begun = replace(without, clinical=ClinicalFacts(line="177Lu-PSMA-617", therapy_start=date(2026, 1, 30)))
+    drawn, plain = draw_burden(begun), draw_burden(without)
+    assert drawn is not None and plain is not None
+    assert drawn.description == f"{plain.description} The line of therapy began on day 20."
+    assert drawn.png != plain.png
+    assert (pixels(drawn.png).shape == pixels(plain.png).shape) == bool(treatments)  # room for names above the axes
+    long_ago = replace(begun, clinical=replace(begun.clinical, therapy_start=date(2024, 1, 30)))
+    assert draw_burden(long_ago).png == plain.png
 
 
 def test_a_series_of_zeros_can_be_drawn(results):

@@ -12,6 +12,7 @@ from PSMATheranosticsLib.clinical_model import PsaValue
 from PSMATheranosticsLib.link_reasons import link_reason
 from PSMATheranosticsLib.report_cells import counted
 from PSMATheranosticsLib.report_reasons import change_reason
+from PSMATheranosticsLib.report_uptake_words import setting_name
 from PSMATheranosticsLib.status_colors import CLASS_MEANINGS, CLASSES, STATUS_MEANINGS, STATUSES
 from PSMATrackingLib import matching
 from report_page import Marked
@@ -81,8 +82,8 @@ def test_names_of_tracers_and_settings_are_readable():
     assert report_text.nuclide("PSMA-11 Ga^68^") == "PSMA-11 Ga⁶⁸"
     assert report_text.nuclide("^99m^Tc-PSMA") == "⁹⁹ᵐTc-PSMA"
     assert report_text.nuclide("68Ga-PSMA-11") == "68Ga-PSMA-11"
-    assert report_text.setting("minimum_volume_ml") == "minimum volume (mL)"
-    assert report_text.setting("remove_physiological") == "remove physiological"
+    assert setting_name("minimum_volume_ml") == "minimum volume (mL)"
+    assert setting_name("remove_physiological") == "remove physiological"
 
 
 def test_text_in_style_cannot_end_its_string():
@@ -146,9 +147,9 @@ def test_reasons_of_classes_are_told_in_the_language_of_the_report(reason, monke
     assert change_reason(reason) == reason
     monkeypatch.setattr(i18n, "_catalog", lambda code: Marked())
     with i18n.language("de"):
-        parts = change_reason(reason).split("; ")
+        parts, wanted = change_reason(reason).split("; "), i18n.decimal(reason).split("; ")
     assert all(part.startswith("«") and part.endswith("»") for part in parts)
-    assert [part.replace("«", "").replace("»", "") for part in parts] == reason.split("; ")
+    assert [part.replace("«", "").replace("»", "") for part in parts] == wanted
 
 
 def test_a_reason_that_is_not_known_stays():

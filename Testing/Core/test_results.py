@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from PSMASegmentLib.lesion_regions import Region
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.records import LinkInput
 from PSMATheranosticsLib.results import collect_results
-from PSMATheranosticsLib.results_model import SCHEMA, plain_value
+from PSMATheranosticsLib.results_model import SCHEMA, SegmentationResult, plain_value
 from PSMATheranosticsLib.study import Patient
 
 
@@ -166,3 +168,26 @@ def test_results_do_not_change_the_case(tmp_path):
         first, second = collect_results(case), collect_results(case)
         assert len(case.journal()) == before
     assert replace(first, created=second.created) == second
+
+
+def found_by(**provenance) -> SegmentationResult:
+    return SegmentationResult("torchscript:net.ts", "", None, {}, datetime(2024, 1, 2), provenance)
+
+
+def test_networks_of_one_name_and_other_files_do_not_count_as_the_same_method():
+    first, again, second = (
+        found_by(model="net", sha256=hashlib.sha256(program).hexdigest()).compared() for program in (b"1", b"1", b"2")
+    )
+    assert first == again != second
+    assert first["network"] == f"net ({hashlib.sha256(b'1').hexdigest()[:8]})"
+
+
+def test_folders_of_a_network_differ_when_one_of_their_files_does():
+    files = {"plans.json": "a" * 64, "fold_0/checkpoint_final.pth": "b" * 64}
+    told = [found_by(model="Dataset001", sha256=hashes).compared() for hashes in (files, dict(reversed(files.items())))]
+    assert told[0] == told[1] != found_by(model="Dataset001", sha256={**files, "plans.json": "c" * 64}).compared()
+
+
+def test_labels_read_from_two_files_were_made_in_the_same_way():
+    told = [found_by(file=f"{name}.dcm", sha256=name * 64, version="9.1").compared() for name in "ab"]
+    assert told[0] == told[1] == {"method": "torchscript:net.ts", "version": "9.1"}

@@ -225,7 +225,7 @@ CHANGES: dict[str, tuple[Callable[[CaseStore], object], list[str]]] = {
         ["What was stated, confirmed or overridden about Follow-up 1 was changed."],
     ),
     "the response is overridden": (
-        lambda case: override(case, 2, RECIP, "RECIP-SD", "because"),
+        lambda case: override(case, 2, RECIP, "RECIP-SD", "because", instead_of="RECIP-PR"),
         [
             "RECIP 1.0 of Follow-up 1 is RECIP-SD now, it was RECIP-PR.",
             "What was stated, confirmed or overridden about Follow-up 1 was changed.",

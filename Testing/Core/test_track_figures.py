@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
+from datetime import timedelta
 from itertools import combinations
 
 import pytest
 from example_case import NEW, SMALL_A, A, B, Spot, Visit, make_case
 from PSMATheranosticsLib import track_figures
+from PSMATheranosticsLib.clinical_model import ClinicalFacts
 from PSMATheranosticsLib.course_plots import draw_sankey, draw_swimmer
 from PSMATheranosticsLib.plot_image import DOTS_PER_INCH, MM_PER_INCH, WIDTH_MM
 from PSMATheranosticsLib.records import TrackRecord
@@ -164,6 +167,15 @@ def test_lines_are_those_of_the_kind_of_the_baseline_and_treatments_come_along()
     assert data is not None
     assert [day for day, _ in data.days] == DAYS
     assert [(one.days_since_baseline, one.label) for one in data.treatments] == [(19, "177Lu 7.4 GBq")]
+
+
+def test_the_start_of_the_line_of_therapy_comes_along():
+    results = course(5, DAYS).results()
+    began = results.study(results.baseline_id).acquired.date() + timedelta(days=12)
+    begun = replace(results, clinical=ClinicalFacts(therapy_start=began))
+    for figure in (track_figures.spaghetti, track_figures.swimmer):
+        assert figure(results).therapy_start is None
+        assert figure(begun).therapy_start == 12
 
 
 def size_of(png: bytes) -> tuple[int, int]:

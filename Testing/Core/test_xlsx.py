@@ -18,7 +18,6 @@ from PSMATheranosticsLib.errors import InputError
 from PSMATheranosticsLib.outputs import write_table_csv, write_tables
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.results_model import Results
-from PSMATheranosticsLib.study import Scaling
 from PSMATheranosticsLib.table_model import DAY, KINDS, NUMBER, TIME, WHOLE, Table
 from PSMATheranosticsLib.tables import all_tables
 from PSMATheranosticsLib.tables_xlsx import write_tables_xlsx
@@ -182,16 +181,12 @@ def test_totals_by_region_tell_the_change_against_the_region_at_baseline(results
     assert "psma_tv_change_ml" not in rows[1, "all"]
 
 
-def test_uptake_on_spect_is_given_in_suv_or_not_at_all():
-    unknown = spect_record(3, 50, scaling=Scaling("Bq/mL", 1.0, "RWV"))
-    case = recorded([study_record(1, 0), spect_record(2, 8), unknown], {1: {1: 9.0}, 2: {1: 8.0}, 3: {1: 7.0}}, 1000.0)
-    results = case.results()  # SUVmax is 1.5 times the mean of 1000 in the unit of the image
-    rows = [row for row in table(results, "lesions").rows if row["study_id"] > 1]
-    assert [row.get("suv_max_suvbw") for row in rows] == [pytest.approx(1.5), None]
-    assert [row["volume_change_percent"] for row in rows] == [None, None]  # never against a PET
+def test_a_spect_is_never_compared_with_the_pet():
+    results = recorded([study_record(1, 0), spect_record(2, 8)], {1: {1: 9.0}, 2: {1: 8.0}}).results()
+    (row,) = [row for row in table(results, "lesions").rows if row["study_id"] > 1]
+    assert (row["volume_change_percent"], row["suv_max_change_percent"]) == (None, None)
     totals = [row for row in table(results, "totals_by_region").rows if row["region"] == "all"]
-    assert [row["suv_max_suvbw"] for row in totals] == [1500.0, pytest.approx(1.5), None]
-    assert [row["psma_tv_ml"] for row in totals] == [9.0, 8.0, 7.0]
+    assert [row["psma_tv_ml"] for row in totals] == [9.0, 8.0]
     assert not any("psma_tv_change_ml" in row for row in totals)
 
 

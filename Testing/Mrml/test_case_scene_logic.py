@@ -74,6 +74,29 @@ def test_tables_name_a_spect_and_show_no_suv_where_it_has_no_lesions(logic, case
     assert any("SPECT 1" in heading for heading in headings)
 
 
+def test_tables_and_panel_show_the_suv_of_a_spect_as_it_is_stored(logic, case_folder):
+    from PSMATheranosticsMrml.cards import totalsLine
+    from PSMATheranosticsMrml.result_rows import pairsOf, totalsTable
+    from PSMATheranosticsMrml.tables import updateLesions
+    from spect_case import add_spect, draw_lesion
+
+    study = add_spect(case_folder, suv_factor=1e-5)  # 216 voxels of SUV 8 and 36 of 0.2, 27.87 mL
+    draw_lesion(case_folder, study)
+    results = logic.results()
+    spect = results.study(study)
+    table = updateLesions(spect)
+    row = {table.GetColumnName(index): table.GetCellText(0, index) for index in range(table.GetNumberOfColumns())}
+    shown = [float(row[name]) for name in ("SUVmax", "SUVpeak", "SUVmean", "TL-PSMA (SUV x mL)")]
+    assert shown == [8.0, 8.0, 6.89, 191.9]
+    assert totalsLine(spect) == "1 lesions, PSMA-TV 27.9 mL, TL-PSMA 192 SUV x mL, SUVmax 8.0"
+    totals, _tracks = logic.updateTables(results)
+    names = [totals.GetCellText(index, 0) for index in range(totals.GetNumberOfRows())]
+    assert totals.GetCellText(names.index("SPECT 1"), 5) == "8.0"
+    (pair,) = [each for each in pairsOf(results) if each.laterId == study]
+    _headings, rows = totalsTable(results, pair)
+    assert [cell.text for cell in rows[-1][1]] == ["Total", "27.9", "", "1", "8.0", "192"]
+
+
 def test_studies_of_another_case_are_not_taken_for_this_one(logic, tmp_path):
     from PSMATheranosticsMrml.case_scene import PET, CaseScene
 

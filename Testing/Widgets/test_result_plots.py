@@ -96,6 +96,18 @@ def test_volume_and_psa_stand_above_each_other_over_the_same_days(plots, results
         assert not chart.GetYAxisLogScale()
 
 
+@pytest.mark.parametrize("line", ["", "177Lu-PSMA-617"])
+def test_the_start_of_therapy_is_drawn_in_curves_of_the_case_and_of_lesions(plots, results, line):
+    from PSMATheranosticsLib.clinical_model import ClinicalFacts
+
+    began = (results.study(BASELINE).acquired + timedelta(days=14)).date()
+    plots.show(replace(results, clinical=ClinicalFacts(line=line, therapy_start=began)))
+    charts = [chart_of(plots), chart_of(plots, "resultPsaPlotWidget")]
+    assert all({x for x, _y in points_of(chart)["start of therapy"][0]} == {14.0} for chart in charts)
+    choose(plots.ui.resultPlotComboBox, LESIONS)
+    assert {x for x, _y in points_of(chart_of(plots))["start of therapy"][0]} == {14.0}
+
+
 def test_psa_that_differs_much_is_drawn_on_a_logarithmic_axis(plots, results):
     plots.show(replace(results, psa=(results.psa[0], replace(results.psa[1], ng_ml=0.4))))
     chart = chart_of(plots, "resultPsaPlotWidget")
