@@ -24,7 +24,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Measures:
-    """One lesion. Volumes in mL, uptake in the units of the emission image (SUVbw), points in LPS mm.
+    """One lesion. Volumes in mL, uptake in SUVbw, points in LPS mm.
 
     ``tl_psma`` is volume x SUVmean (SUV x mL). ``centroid_mm`` is the mean of the voxel centers, not weighted by
     uptake; ``hottest_mm`` the center of the voxel with SUVmax.
