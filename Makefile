@@ -1,11 +1,11 @@
-# make demo | test | bench | soak | evaluate-clicks | train-smoke | lint | screenshots | translations: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
+# make demo | test | bench | soak | evaluate-clicks | train-smoke | phantom-page | lint | screenshots | translations: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke screenshots translations parity clean
+.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke phantom-page screenshots translations parity clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/psma demo --case demo-case
@@ -43,9 +43,14 @@ evaluate-clicks: $(VENV)/.testing
 	$(BIN)/psma evaluate --interactive --protocol clicks --organ-maps "$(PSMA_TEST_DATA)/psma-organ-labels" \
 		--count 60 --method $(or $(METHOD),growth) --to build/evaluate-clicks
 
-# Training is killed, goes on, and its package is asked: some two minutes on the CPU.
+# Training is killed, goes on, and its package is asked, for each kind of network: some minutes on the CPU.
 train-smoke: $(VENV)/.testing
 	$(BIN)/python Testing/train_smoke.py
+
+# Twelve random synthetic men on real organ maps, beside a table of published figures and those of 42 such men.
+phantom-page: $(VENV)/.testing
+	@test -n "$(PSMA_TEST_DATA)" || (echo "PSMA_TEST_DATA must name the folder of test data with psma-organ-labels" && exit 1)
+	$(BIN)/python Testing/phantom_page.py --maps "$(PSMA_TEST_DATA)/psma-organ-labels" --men 42 --to build/phantom-page
 
 screenshots: $(VENV)/.testing
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py

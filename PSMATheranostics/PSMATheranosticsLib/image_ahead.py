@@ -1,6 +1,6 @@
 """Images of several studies worked on one after the other: those of the next one are read and unpacked meanwhile.
 
-Reading is unpacking and hashing, during which other Python code runs on; it costs as much as rules on a whole body do.
+Reading is unpacking and hashing, during which other Python code runs on: a third of what rules on a whole body take.
 """
 
 from __future__ import annotations

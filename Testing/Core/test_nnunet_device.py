@@ -78,10 +78,10 @@ def test_a_model_goes_on_with_smaller_windows_and_says_so(monkeypatch):
     monkeypatch.setattr(nnunet, "attempts", lambda device, count: [Attempt(CPU, 8), Attempt(CPU, 1, 2)])
     make = nnunet.make_runner
 
-    def small_memory(network, channels, patch, device, engine):
+    def small_memory(network, channels, patch, device, engine, watched):
         if patch[0] > 10:
             raise MemoryError("synthetic")
-        return make(network, channels, patch, device, engine)
+        return make(network, channels, patch, device, engine, watched)
 
     monkeypatch.setattr(nnunet, "make_runner", small_memory)
     found = model.predict(study_images("plain"))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import shutil
@@ -13,13 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import SimpleITK as sitk
 from data_dir import ROOT
+from PSMASegmentLib.networks.package import SegmentationPackage, trust_package, trusted_programs
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.command_line import main
 from PSMATheranosticsLib.worker_images import Handover
@@ -30,6 +30,7 @@ JOBS = int(os.environ.get("PSMA_WORKER_JOBS", "12"))
 CANCELS = int(os.environ.get("PSMA_WORKER_CANCELS", "10"))
 FLAT_MB = 8.0  # less than the images of a study that would stay behind after each of many jobs
 BASELINE, FOLLOW_UP = 1, 2
+ASKING = "Segmenting Baseline: Asking the network"
 BLOCKS = Path("/dev/shm")
 LINUX = pytest.mark.skipif(not BLOCKS.is_dir(), reason="only Linux tells which blocks there are")
 
@@ -81,9 +82,33 @@ def worker(running: Process) -> Process:
     return running
 
 
-def arguments(case: Path, study: int = BASELINE, *, rule_set: str = "suv3-all", threshold: float = 3.0) -> list[str]:
-    options = ["--study", str(study), "--rule-set", rule_set, "--threshold", str(threshold)]
-    return ["segment", str(case), *options]
+@pytest.fixture
+def package(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> SegmentationPackage:
+    """A tiny network that is allowed to run; it is asked 128 times about a study."""
+    pytest.importorskip("torch")
+    from tiny_segmenters import Threshold, describe, program_of, write_package
+
+    for name in ("HOME", "XDG_DATA_HOME", "APPDATA"):
+        monkeypatch.setenv(name, environment[name])
+    program = program_of(Threshold())
+    folder = Path(environment["PSMA_MODELS"]) / "tiny"
+    return trust_package(write_package(folder, program, describe(program, mirror_axes=[0])))
+
+
+RULES, NETWORK = ("--rule-set", "suv3-all"), ("--method", "package:tiny")
+METHODS = pytest.mark.parametrize("method", [RULES, NETWORK], ids=["rules", "network"], indirect=True)
+
+
+@pytest.fixture
+def method(request: pytest.FixtureRequest) -> Sequence[str]:
+    """Options for rules, or for a network that is installed."""
+    if request.param == NETWORK:
+        request.getfixturevalue("package")
+    return request.param
+
+
+def arguments(case: Path, study: int = BASELINE, *, method: Sequence[str] = RULES, threshold: float = 3.0) -> list[str]:
+    return ["segment", str(case), "--study", str(study), *method, "--threshold", str(threshold)]
 
 
 def ask(worker: Process, number: int, given: list[str], images: Handover | None = None) -> dict[str, Any]:
@@ -188,39 +213,32 @@ def test_a_case_that_somebody_else_writes_to_is_told_as_such(worker: Process, ca
     assert answer["kind"] == "case" and answer["details"] == {"locked": True}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_a_network_stays_loaded_from_one_study_to_the_next(
-    start: Callable[[], Process], environment: dict[str, str], case: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], Process], package: SegmentationPackage, case: Path
 ):
     """What is loaded was allowed to run; who loads it anew after the permission was withdrawn is refused."""
-    from PSMASegmentLib.networks.package import trust_package, trusted_programs
-    from tiny_segmenters import Threshold, describe, program_of, write_package
-
-    for name in ("HOME", "XDG_DATA_HOME", "APPDATA"):
-        monkeypatch.setenv(name, environment[name])
-    program = program_of(Threshold())
-    package = trust_package(
-        write_package(Path(environment["PSMA_MODELS"]) / "tiny", program, describe(program)),
-    )
-    worker, network = start(), ["--method", "package:tiny"]
-    assert ask(worker, 1, ["segment", str(case), "--study", str(BASELINE), *network])["event"] == "done"
+    worker = start()
+    assert ask(worker, 1, arguments(case, method=NETWORK))["event"] == "done"
     assert trusted_programs().discard(package.sha256)
-    assert ask(worker, 2, ["segment", str(case), "--study", str(FOLLOW_UP), *network])["event"] == "done"
+    assert ask(worker, 2, arguments(case, FOLLOW_UP, method=NETWORK))["event"] == "done"
     assert labels_id(case, FOLLOW_UP)
     assert ask(worker, 3, arguments(case))["event"] == "done"
     worker.end()
-    refused = ask(start(), 1, ["segment", str(case), "--study", str(BASELINE), *network])
+    refused = ask(start(), 1, arguments(case, method=NETWORK, threshold=4.0))
     assert refused["kind"] == "input" and "trust" in refused["message"]
 
 
-def test_many_jobs_in_a_row_give_the_same_and_keep_no_memory(start: Callable[[], Process], case: Path):
+@METHODS
+def test_many_jobs_in_a_row_give_the_same_and_keep_no_memory(
+    start: Callable[[], Process], case: Path, method: Sequence[str]
+):
     worker = start()
     found: dict[float, set[str]] = {3.0: set(), 5.0: set()}
     used = []
     for number in range(JOBS):
         threshold = (3.0, 5.0)[number % 2]
         handover = filled([emission(case)[0]])
-        assert ask(worker, number, arguments(case, threshold=threshold), handover)["event"] == "done"
+        assert ask(worker, number, arguments(case, method=method, threshold=threshold), handover)["event"] == "done"
         handover.close()
         found[threshold].add(labels_id(case))
         used.append(memory_mb(worker.process.pid))
@@ -231,22 +249,35 @@ def test_many_jobs_in_a_row_give_the_same_and_keep_no_memory(start: Callable[[],
     worker.end()
 
 
-def test_cancels_at_random_moments_leave_a_worker_that_does_the_next_job(worker: Process, case: Path):
-    assert ask(worker, 99, arguments(case, threshold=2.0))["event"] == "done"
+@METHODS
+def test_cancels_at_random_moments_leave_a_worker_that_does_the_next_job(
+    worker: Process, case: Path, method: Sequence[str]
+):
+    """Every second cancel of a network comes while it is asked."""
+    assert ask(worker, 99, arguments(case, method=method, threshold=2.0))["event"] == "done"
     begun = time.monotonic()
-    assert ask(worker, 100, arguments(case, threshold=3.0))["event"] == "done"  # nothing has to be imported any more
+    assert ask(worker, 100, arguments(case, method=method, threshold=3.0))["event"] == "done"  # all is imported by now
     usual, chance = time.monotonic() - begun, random.Random(1)
     ended: list[str] = []
     for number in range(101, 101 + CANCELS):
         before = labels_id(case)
-        worker.send(job="command", id=number, arguments=arguments(case, threshold=chance.uniform(2.0, 7.0)), images=[])
-        time.sleep(chance.uniform(0.0, usual))
+        wanted = arguments(case, method=method, threshold=chance.uniform(2.0, 7.0))
+        worker.send(job="command", id=number, arguments=wanted, images=[])
+        if method == NETWORK and number % 2:
+            worker.wait_for("progress", id=number, message=ASKING)
+            time.sleep(chance.uniform(0.0, 0.05))
+        else:
+            time.sleep(chance.uniform(0.0, usual))
         worker.send(job="cancel", id=number)
         ended.append(worker.wait_for("done", "cancelled", "error", id=number)["event"])
         assert ended[-1] == "done" or labels_id(case) == before
-    assert "error" not in ended and "cancelled" in ended
-    print(f"{ended.count('cancelled')} of {CANCELS} were stopped, the others had ended before")
-    assert ask(worker, number, arguments(case, threshold=3.0))["event"] == "done"  # a late cancel is not about this one
+    told = {event["id"]: event["message"] for event in worker.seen if event["event"] == "progress"}  # the last of each
+    stopped = [number for number, end in enumerate(ended, 101) if end == "cancelled"]
+    asked = sum(told.get(number) == ASKING for number in stopped)
+    print(f"{len(stopped)} of {CANCELS} were stopped, {asked} while a network was asked; the others had ended before")
+    assert "error" not in ended and stopped and (asked or method == RULES)
+    # A late cancel is not about this one.
+    assert ask(worker, number, arguments(case, method=method, threshold=3.0))["event"] == "done"
     assert main(["check", str(case), "--quiet"]) == 0
 
 

@@ -185,10 +185,10 @@ class NnunetModel:
     def _runner_for(self, way: Attempt) -> Runner:
         if self._runner is None or self._runner[0] != way:
             self._runner = None  # before the next one takes memory
+            patch, channels = self._patch(way.divided), len(self.plan.channels)
+            z, y, x = (min(size, 2 * least) for size, least in zip(patch, total_stride(self.plan), strict=True))
             runners = [
-                make_runner(
-                    network, len(self.plan.channels), self._patch(way.divided), way.device, self.settings.engine
-                )
+                make_runner(network, channels, patch, way.device, self.settings.engine, watched=(z, y, x))
                 for network in self._networks
             ]
             self._runner = (way, runners[0] if len(runners) == 1 else AveragedRunner(runners))

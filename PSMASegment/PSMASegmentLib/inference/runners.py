@@ -25,12 +25,16 @@ def make_runner(
     patch: Triple,
     device: Device,
     engine: str = "auto",
+    watched: Triple | None = None,
 ) -> Runner:
     """A runner for a network that takes (n, channels, *patch) and gives logits (n, classes, *patch).
 
     ``engine``: "openvino" and "torchscript" compile it for the CPU, "eager" runs it as it is; "auto" takes OpenVINO on
     the CPU where it is installed and knows every layer, else TorchScript. The network must be one that may be run: this
     asks it.
+
+    ``watched``: size of the windows on which compilers may watch it at work, ``patch`` by default. Torch keeps all that
+    the network computes meanwhile, for a full window more than asking it ever takes.
 
     Raises ValueError for an unknown engine or a network whose answer is no logits of that size, ImportError where what
     the engine needs is not installed, MemoryError, and RuntimeError where the network fails.
@@ -40,24 +44,24 @@ def make_runner(
     module = module.eval()
     if engine == "auto" and not device.is_cuda and importlib.util.find_spec("openvino") is not None:
         try:
-            return OpenVinoRunner(module, channels, patch, device)
+            return OpenVinoRunner(module, channels, patch, device, watched or patch)
         except RuntimeError:  # a layer that OpenVINO does not know; the runner's name says which engine it became
             engine = "torchscript"
     if engine == "openvino" and not device.is_cuda:
-        return OpenVinoRunner(module, channels, patch, device)
-    return TorchRunner(module, channels, patch, device, compiled=engine != "eager")
+        return OpenVinoRunner(module, channels, patch, device, watched or patch)
+    return TorchRunner(module, channels, patch, device, None if engine == "eager" else watched or patch)
 
 
 class TorchRunner:
-    """A network in torch, frozen to TorchScript where asked for."""
+    """A network in torch, frozen to TorchScript where a size of windows is given to watch it on."""
 
     def __init__(
-        self, module: torch.nn.Module, channels: int, patch: Triple, device: Device, compiled: bool = True
+        self, module: torch.nn.Module, channels: int, patch: Triple, device: Device, watched: Triple | None
     ) -> None:
         import torch
 
         self.patch: Triple = patch
-        self.engine = "TorchScript" if compiled else "torch"
+        self.engine = "torch" if watched is None else "TorchScript"
         self.precision = "float16 where torch holds it for safe" if device.is_cuda else "float32"
         self._device = device
         if not device.is_cuda:
@@ -66,8 +70,8 @@ class TorchRunner:
         with _memory_error(), torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript is announced to go; tracing warns of sizes that are constant
             module = module.to(device.name, **layout)
-            if compiled:
-                example = torch.zeros((1, channels, *patch), device=device.name).contiguous(**layout)
+            if watched is not None:
+                example = torch.zeros((1, channels, *watched), device=device.name).contiguous(**layout)
                 module = _frozen(module, example)
         self._module = module
         self.classes: int = int(_checked_shape(self(np.zeros((1, channels, *patch), np.float32)).shape, patch))
@@ -87,22 +91,22 @@ class TorchRunner:
 
 
 class OpenVinoRunner:
-    """A network compiled by OpenVINO for the CPU, in float32."""
+    """A network compiled by OpenVINO for the CPU, in float32, for one window at a time: that takes the least memory."""
 
     engine = "OpenVINO"
     precision = "float32"
 
-    def __init__(self, module: torch.nn.Module, channels: int, patch: Triple, device: Device) -> None:
+    def __init__(self, module: torch.nn.Module, channels: int, patch: Triple, device: Device, watched: Triple) -> None:
         import openvino
         import torch
         from openvino.frontend import GeneralFailure, NotImplementedFailure, OpConversionFailure
 
         self.patch: Triple = patch
-        example = torch.zeros((1, channels, *patch))
+        example = torch.zeros((1, channels, *watched))
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes that tracing takes for constant
             try:
-                model: Any = openvino.convert_model(module, example_input=example, input=[-1, channels, *patch])
+                model: Any = openvino.convert_model(module, example_input=example, input=[1, channels, *patch])
             except (GeneralFailure, NotImplementedFailure, OpConversionFailure) as error:
                 raise RuntimeError(
                     f"OpenVINO cannot run this network: {str(error).strip().splitlines()[-1]}"
@@ -113,12 +117,12 @@ class OpenVinoRunner:
             "PERFORMANCE_HINT": "LATENCY",
         }
         self._model = openvino.compile_model(model, "CPU", hints)
-        self.classes: int = int(_checked_shape(self(example.numpy()).shape, patch))
+        self.classes: int = int(_checked_shape(self(np.zeros((1, channels, *patch), np.float32)).shape, patch))
 
     def __call__(self, windows: Values) -> Values:
         """Logits (n, classes, z, y, x)."""
-        answer: Values = np.asarray(self._model([np.ascontiguousarray(windows)])[0], dtype=np.float32)
-        return answer
+        answers = [np.asarray(self._model([window[None]])[0], dtype=np.float32) for window in windows]
+        return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
 
 @contextmanager
