@@ -18,11 +18,16 @@ class Console:
         self._json_lines = json_lines
         self._quiet = quiet
         self._bar: Any = None
+        self._told: tuple[float, str] | None = None
 
     def progress(self, fraction: float, message: str) -> None:
-        """Show how far the work is, ``fraction`` from 0 to 1."""
+        """Show how far the work is, ``fraction`` from 0 to 1; nothing where it has not moved on."""
+        now = (round(fraction, 4), message)
+        if now == self._told:  # work that asks at every step whether to go on says the same many times
+            return
+        self._told = now
         if self._json_lines:
-            self._write({"event": "progress", "fraction": round(fraction, 4), "message": message})
+            self._write({"event": "progress", "fraction": now[0], "message": message})
         elif not self._quiet:
             self._show(fraction, message)
 
