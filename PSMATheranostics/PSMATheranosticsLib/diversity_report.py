@@ -79,7 +79,7 @@ def write_diversity(
         lead,
         _DIVERSITY_NOTES,
         tuple(figures),
-        (_table("Sets of studies", rows), *_relation_tables(relation, groups, result), *_left_out(gathered)),
+        (*_set_tables(result), *_relation_tables(relation, groups, result), *_left_out(gathered)),
     )
     write_set_report(report, to / "diversity.html")
 
@@ -112,7 +112,18 @@ def _case_rows(gathered: Gathered) -> list[Row]:
 
 
 def _set_rows(result: Mapping[str, Any]) -> list[Row]:
-    rows = []
+    """Each set with its figures, and the lesions at each height of the body."""
+    return [{**row, **one["by_level"]} for row, one in zip(_figures(result), result["sets"].values(), strict=True)]
+
+
+def _set_tables(result: Mapping[str, Any]) -> tuple[PageTable, PageTable]:
+    """The same in two tables, which a page is wide enough for."""
+    levels = [{"set": name, **one["by_level"]} for name, one in result["sets"].items()]
+    return _table("Sets of studies", _figures(result)), _table("Lesions by height in the body", levels)
+
+
+def _figures(result: Mapping[str, Any]) -> list[Row]:
+    rows: list[Row] = []
     for name, one in result["sets"].items():
         low, high = one["sites_interval"] or (None, None)
         rows.append(
@@ -128,7 +139,6 @@ def _set_rows(result: Mapping[str, Any]) -> list[Row]:
                 "to": _rounded(high),
                 f"of {result['rarefied_to_lesions'] or 0} lesions each": _rounded(one["sites_rarefied"]),
                 "body covered %": round(100.0 * one["covered"], 1),
-                **one["by_level"],
             }
         )
     return rows

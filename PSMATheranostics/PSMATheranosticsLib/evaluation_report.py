@@ -85,6 +85,8 @@ def _voxels(methods: Mapping[str, Any]) -> PageTable:
     rows = []
     for measure in next(iter(methods.values()))["all"]["voxels"]:
         title, digits = _VOXELS[measure]
+        if not any(groups["all"]["voxels"][measure]["n"] for groups in methods.values()):
+            continue  # not asked for, as surfaces may be, or defined in no study
         for name, groups in methods.items():
             figures = groups["all"]["voxels"][measure]
             quartiles = "–" if figures["q1"] is None else f"{figures['q1']:.{digits}f} to {figures['q3']:.{digits}f}"

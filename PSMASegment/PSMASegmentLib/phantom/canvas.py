@@ -15,6 +15,12 @@ Distance = Callable[[Array, Array, Array], Array]
 Point = tuple[float, float, float]
 
 
+def as_point(values: Sequence[float] | NDArray[np.floating]) -> Point:
+    """Three numbers as a point."""
+    x, y, z = (float(v) for v in values)
+    return (x, y, z)
+
+
 class Canvas:
     """CT numbers and tissue codes on a regular grid, arrays z, y, x.
 

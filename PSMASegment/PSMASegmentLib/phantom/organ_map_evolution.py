@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Point
+from .canvas import Point, as_point
 from .lesions import Lesion, gap_mm, merge, radii_for
 from .organ_map_lesions import SMALLEST_ML, Planned, Sower
 
@@ -129,16 +129,7 @@ def _changed(living: Living, rng: np.random.Generator, trend: float) -> Living:
     body = living.body
     volume = min(volume, max(_LARGEST_ML / _volume_ml(body), 1.0))
     size = volume ** (1.0 / 3.0)
-    middle = np.asarray(body.lobes[0].center)
-    lobes = tuple(
-        replace(
-            lobe,
-            center=_point(middle + size * (np.asarray(lobe.center) - middle)),
-            radii=_point(size * np.asarray(lobe.radii)),
-        )
-        for lobe in body.lobes
-    )
-    grown = replace(body, lobes=lobes)
+    grown = body.resized(size)
     highest = 25.0 * _volume_ml(grown) ** 0.5 + 2.0  # the blur takes most of it from the smallest
     return replace(living, body=replace(grown, suv_max=float(np.clip(suv * body.suv_max, 2.5, max(highest, 3.0)))))
 
@@ -157,7 +148,7 @@ def _split(rng: np.random.Generator, living: Living) -> list[Living]:
     parts: list[Living] = []
     for foci, size, sign in zip((living.foci[:half], living.foci[half:]), sizes, (-1.0, 1.0), strict=True):
         radius = min(size, max(body.radii[1:]))
-        center = _point(np.asarray(body.center) + sign * (reach - radius) * axis)
+        center = as_point(np.asarray(body.center) + sign * (reach - radius) * axis)
         lobe = replace(body, center=center, radii=(radius,) * 3, bumps=body.bumps + len(parts) + 1)
         parts.append(Living(foci, replace(living.body, lobes=(lobe,))))
     return parts
@@ -212,11 +203,6 @@ def _share_inside(points: NDArray[np.float32], body: Planned) -> float:
     """Share of points (n, 3) that lie in a lesion."""
     x, y, z = points.T
     return float(np.any([lobe.level(x, y, z) < 1.0 for lobe in body.lobes], axis=0).mean())
-
-
-def _point(values: Sequence[float] | np.ndarray) -> Point:
-    x, y, z = (float(v) for v in values)
-    return (x, y, z)
 
 
 def moved(body: Planned, centers: Sequence[Point]) -> Planned:

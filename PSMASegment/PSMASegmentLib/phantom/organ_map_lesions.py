@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..lesion_regions import BONE, DISTANT_NODE, PELVIC_NODE, PROSTATE_BED, VISCERAL, Region
-from .canvas import Point
+from .canvas import Point, as_point
 from .lesions import Lesion, gap_mm, radii_for
 from .organ_map_body import voxel_at
 from .organ_map_fit import Fit, Labels
@@ -79,6 +79,19 @@ class Planned:
     lobes: tuple[Lesion, ...]
     suv_max: float
     near: str = ""
+
+    def resized(self, size: float) -> Planned:
+        """The lesion ``size`` times as wide, about the middle of its first lobe."""
+        middle = np.asarray(self.lobes[0].center)
+        lobes = tuple(
+            replace(
+                lobe,
+                center=as_point(middle + size * (np.asarray(lobe.center) - middle)),
+                radii=as_point(size * np.asarray(lobe.radii)),
+            )
+            for lobe in self.lobes
+        )
+        return replace(self, lobes=lobes)
 
 
 def plan_lesions(

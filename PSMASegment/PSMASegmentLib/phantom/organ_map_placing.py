@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..lesion_regions import PROSTATE_BED, VISCERAL
-from .canvas import Point
+from .canvas import as_point
 from .organ_map_evolution import moved
 from .organ_map_fit import Places
 from .organ_map_lesions import Plan, Planned
@@ -61,7 +61,7 @@ class Placing:
         """The point at the same share of the extent of an organ, or the nearest one within the organ."""
         tissue, before, now = self._organs[site]
         there = now[0] + (point - before[0]) / (before[1] - before[0]) * (now[1] - now[0])
-        if self._here.code_at(_point(there)) == tissue:
+        if self._here.code_at(as_point(there)) == tissue:
             return np.asarray(there)
         voxels = np.argwhere(self._here.tissue == int(tissue))[::7]
         places = np.stack([self._here.axes[k][voxels[:, 2 - k]] for k in range(3)], axis=1)
@@ -94,8 +94,4 @@ def _extent(man: Plan, tissue: Tissue) -> Places | None:
 
 
 def _moved_to(body: Planned, places: Places) -> Planned:
-    return moved(body, [_point(place) for place in places])
-
-
-def _point(place: Places) -> Point:
-    return (float(place[0]), float(place[1]), float(place[2]))
+    return moved(body, [as_point(place) for place in places])

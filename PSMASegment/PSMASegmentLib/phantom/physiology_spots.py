@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..lesion_regions import Region
-from .canvas import Array, Point
+from .canvas import Array, Point, as_point
 from .lesions import Lesion
 from .organ_map_body import Block, voxel_at
 from .organ_map_fit import Fit
@@ -134,7 +134,7 @@ def _lasting(rng: np.random.Generator, fit: Fit, tracer: str) -> Iterator[Spot]:
         for sign in (-1.0, 1.0) if known.paired else (1.0,):
             x, y, z = np.multiply(known.at, (sign, 1.0, 1.0)) + rng.normal(0.0, 2.0, 3)
             suv = level * table.get(tracer, 1.0) * float(np.exp(rng.normal(0.0, 0.12)))
-            radii = _point(np.asarray(known.radii) * rng.uniform(0.85, 1.15))
+            radii = as_point(np.asarray(known.radii) * rng.uniform(0.85, 1.15))
             bumps = int(rng.integers(2**31))
             if is_there:
                 yield _spot(known.name, known.tissue, fit.to_real((x, y, z)), radii, (0.0, 0.0, 1.0), suv, bumps)
@@ -143,7 +143,7 @@ def _lasting(rng: np.random.Generator, fit: Fit, tracer: str) -> Iterator[Spot]:
         k = int(rng.integers(4, len(points) - 2))
         radius = float(rng.uniform(2.5, 4.0))
         suv = float(np.clip(rng.lognormal(np.log(_BONE_SUV[0]), _BONE_SUV[1]), 1.5, 8.0))
-        along = _point(np.subtract(points[k + 1], points[k - 1]))
+        along = as_point(np.subtract(points[k + 1], points[k - 1]))
         place = fit.to_real(points[k])
         bumps = int(rng.integers(2**31))
         yield _spot("unspecific bone uptake", Tissue.MARROW, place, (1.5 * radius, radius, radius), along, suv, bumps)
@@ -166,7 +166,7 @@ def _passing(rng: np.random.Generator, fit: Fit, block: Block, tracer: str) -> I
         place, side = float(rng.uniform(0.0, len(rows) - 1.0)), float(rng.choice((-1.0, 1.0)))
         x, y, z = (float(np.interp(place, np.arange(len(rows)), rows[:, k])) for k in range(3))
         step = int(min(place, len(rows) - 2))
-        along = _point((rows[step + 1] - rows[step]) * (side, 1.0, 1.0))
+        along = as_point((rows[step + 1] - rows[step]) * (side, 1.0, 1.0))
         wide = float(rng.uniform(2.2, 3.8))
         radii = (float(rng.uniform(4.0, 24.0)), wide, wide)
         yield _urine(rng, "ureter", Tissue.URETER, fit.to_real((side * x, y, z)), radii, along, _URETER[1:], urine)
@@ -191,7 +191,7 @@ def _bowel(
     """A hot stretch of bowel near a point of the reference man, in the nearest bowel where there is some."""
     wide = float(rng.uniform(6.0, 9.0))
     radii = (wide * float(rng.uniform(1.0, 2.5)), wide, wide)
-    along = _point(rng.normal(0.0, (0.5, 0.5, 1.0)))
+    along = as_point(rng.normal(0.0, (0.5, 0.5, 1.0)))
     value = float(np.clip(rng.lognormal(np.log(suv[0]), suv[1]), 1.5, 40.0)) * factor
     return _spot(name, tissue, _nearest(block, tissue, fit.to_real(at)), radii, along, value, int(rng.integers(2**31)))
 
@@ -220,7 +220,7 @@ def _nearest(block: Block, tissue: Tissue, place: Point, reach_mm: float = 40.0)
     if not len(voxels):
         return place
     there = np.stack([block.axes[k][parts[k]][voxels[:, 2 - k]] for k in range(3)], axis=1)
-    return _point(there[int(np.square(there - place).sum(axis=1).argmin())])
+    return as_point(there[int(np.square(there - place).sum(axis=1).argmin())])
 
 
 def _spot(name: str, tissue: Tissue, place: Point, radii: Point, along: Point, suv: float, bumps: int) -> Spot:
@@ -230,8 +230,3 @@ def _spot(name: str, tissue: Tissue, place: Point, radii: Point, along: Point, s
 def _code_at(block: Block, place: Point) -> Tissue | None:
     index = voxel_at(block.axes, block.spacing, place)
     return None if index is None else Tissue(int(block.tissue[index]))
-
-
-def _point(values: NDArray[np.float64]) -> Point:
-    x, y, z = (float(v) for v in values)
-    return (x, y, z)

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ..organs import OrganMap
-from .canvas import Point
+from .canvas import Point, as_point
 from .lutetium import PHYSICAL_HALF_LIFE_H, Kinetics, bq_per_ml, suv_at
 from .organ_map_body import grain
 from .organ_map_course import LUTETIUM
@@ -18,7 +18,7 @@ from .organ_map_painting import ct_numbers, shifted, whole
 from .organ_map_study import OrganMapPhantom, StudiedMan, described, painted_study
 from .phantom_settings import VARIED, PhantomSettings
 from .prior_mask import PriorErrors, registered_prior
-from .under_camera import UnderCamera, as_point, blurred, field_of_camera, under_camera
+from .under_camera import UnderCamera, blurred, field_of_camera, under_camera
 
 _CT_OFF_MM = (2.0, 2.0, 3.0)  # SPECT against its CT, standard deviation along x, y, z: working values
 _HOT_SUV = 3.0

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .canvas import Array, Point
+from .canvas import Array
 from .lutetium import Kinetics, draw_kinetics, half_lives, suv_at
 from .organ_map_body import Block, grid_axes, organ_uptake
 from .organ_map_lesions import Planned
@@ -126,25 +126,11 @@ def _on_camera(man: StudiedMan, low: int, high: int) -> tuple[sitk.Image, Block]
 def _changed(lesion: Planned, rng: np.random.Generator) -> Planned:
     """The lesion as it is some weeks later, with another tracer."""
     size = float(np.exp(rng.normal(0.0, _SIZE_SPREAD))) ** (1.0 / 3.0)
-    middle = np.asarray(lesion.lobes[0].center)
-    lobes = tuple(
-        replace(
-            lobe,
-            center=as_point(middle + size * (np.asarray(lobe.center) - middle)),
-            radii=as_point(size * np.asarray(lobe.radii)),
-        )
-        for lobe in lesion.lobes
-    )
-    return replace(lesion, lobes=lobes, suv_max=lesion.suv_max * float(np.exp(rng.normal(0.0, _SUV_SPREAD))))
+    resized = lesion.resized(size)
+    return replace(resized, suv_max=lesion.suv_max * float(np.exp(rng.normal(0.0, _SUV_SPREAD))))
 
 
 def blurred(suv: Array, block: Block, camera: SpectCamera) -> Array:
     """Uptake through the camera, without noise."""
     sigma = [camera.sigma_mm / step for step in reversed(block.spacing)]
     return np.asarray(ndimage.gaussian_filter(suv, sigma, truncate=3.5), dtype=np.float32)
-
-
-def as_point(values: NDArray[np.float64]) -> Point:
-    """Three numbers as a point."""
-    x, y, z = (float(v) for v in values)
-    return (x, y, z)
