@@ -25,8 +25,8 @@ _LOWEST_SUV, _HIGHEST_SUV = 1.8, 127.0
 _RAISED, _STANDS_OUT = 0.85, 1.5  # most lesions take up at least so many times what the tissue does that they lie in
 _SOFT = (Tissue.FAT, Tissue.MUSCLE, Tissue.BLOOD, Tissue.PROSTATE)
 _BONE = (Tissue.CORTEX, Tissue.MARROW)
-ANYWHERE: tuple[tuple[Tissue, ...], ...] = (_SOFT, _BONE, (Tissue.LUNG,), (Tissue.LIVER,))
-ANYWHERE_SHARES = (0.45, 0.4, 0.08, 0.07)
+_ANYWHERE: tuple[tuple[Tissue, ...], ...] = (_SOFT, _BONE, (Tissue.LUNG,), (Tissue.LIVER,))
+_ANYWHERE_SHARES = (0.43, 0.37, 0.08, 0.12)
 """Where lesions lie that follow no plan: a spread of sites teaches more than their number does (LION)."""
 
 _ANYWHERE_ML, _ANYWHERE_SPREAD, _ANYWHERE_SUV = 1.2, 1.2, 10.0  # medians and an SD of the logarithm: working values
@@ -80,11 +80,15 @@ def lesions_in(
             lesion = replace(lesion, suv_max=_standing_out(rng, lesion, block, uptake, level))
             (lesions if kept or planned is target else gone).append(lesion)
     for _ in range(int(rng.choice((0, 1, 2, 4), p=(0.6, 0.22, 0.12, 0.06)))):
-        tissues = ANYWHERE[int(rng.choice(len(ANYWHERE), p=ANYWHERE_SHARES))]
-        at = place_of(block, tissues, rng)
+        at = place_of(block, tissues_anywhere(rng), rng)
         if at is not None:
             lesions.append(lesion_anywhere(rng, (float(at[0]), float(at[1]), float(at[2])), block, uptake, level))
     return lesions, gone
+
+
+def tissues_anywhere(rng: np.random.Generator) -> tuple[Tissue, ...]:
+    """Where a lesion lies that follows no plan."""
+    return _ANYWHERE[int(rng.choice(len(_ANYWHERE), p=_ANYWHERE_SHARES))]
 
 
 def lesion_anywhere(

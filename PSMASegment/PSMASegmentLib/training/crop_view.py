@@ -73,6 +73,13 @@ def random_view(rng: np.random.Generator, at: NDArray[np.float64], aside_mm: flo
     return View((x, y, z), (float(size[0]), float(size[1]), float(size[2])))
 
 
+def inner(block: Block, margin: int) -> Block:
+    """A cube without its outermost ``margin`` voxels."""
+    z, y, x = (slice(margin, size - margin) for size in block.tissue.shape)
+    axes = (block.axes[0][x], block.axes[1][y], block.axes[2][z])
+    return Block(block.tissue[z, y, x], block.hu[z, y, x], (z, y, x), axes, block.spacing)
+
+
 def place_of(man: Block, tissues: Sequence[Tissue], rng: np.random.Generator) -> NDArray[np.float64] | None:
     """The place (x, y, z) of a random voxel of one of some tissues, each as likely; None where there is none of all."""
     for number in rng.permutation(len(tissues)):

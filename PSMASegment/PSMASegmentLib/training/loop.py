@@ -40,9 +40,10 @@ class Task(Protocol):
 
 
 class Training:
-    """A run that can be stopped at any moment; on the CPU the same seed gives the same network, stopped or not.
+    """A run that can be stopped at any moment; on one kind of CPU the same seed gives the same network, stopped or not.
 
-    On a GPU sums are added up in another order each time, so that networks of one seed differ by rounding.
+    CPUs that compute in bfloat16 do so, which takes two thirds of the time. On a GPU sums are added up in another order
+    each time, so that networks of one seed differ by rounding.
     """
 
     def __init__(self, config: RunConfig, task: Task) -> None:
@@ -217,12 +218,14 @@ def _device(config: RunConfig) -> torch.device:
 
 
 def _half_type(device: torch.device) -> torch.dtype | None:
-    """The half precision that a device computes fast in; None for the CPU."""
+    """The half precision that a device computes fast in; None for CPUs that would only emulate it."""
     import torch
 
-    if device.type != "cuda":
-        return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # Older torch cannot tell what the CPU is able to.
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else None
 
 
 def part(progress: Progress | None, low: float, high: float) -> Progress | None:

@@ -57,7 +57,7 @@ class SegmentationConfig(RunConfig):
     organs: bool = True
     voxels: int = 64
     spacing_mm: float = 4.0
-    lesion_free: float = 0.3
+    lesion_free: float = 0.4
     painters: int = 1
     bodies: Path | None = None
     cases: Path | None = None

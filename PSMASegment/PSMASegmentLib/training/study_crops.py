@@ -14,25 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from PSMASegmentLib.phantom.canvas import Array
+from PSMASegmentLib.phantom.canvas import Array, as_point
 from PSMASegmentLib.phantom.organ_map_body import Block
 from PSMASegmentLib.phantom.organ_map_course import LUTETIUM
 from PSMASegmentLib.phantom.organ_map_lesions import Planned
 from PSMASegmentLib.phantom.organ_map_painting import plant
-from PSMASegmentLib.phantom.tissues import HOT_TISSUES, TRACERS, Tissue
+from PSMASegmentLib.phantom.tissues import TRACERS, Tissue
 from PSMASegmentLib.training.bodies import Body
 from PSMASegmentLib.training.crop_anatomy import vary_anatomy
 from PSMASegmentLib.training.crop_lesions import (
-    ANYWHERE,
-    ANYWHERE_SHARES,
     lesion_anywhere,
     lesions_in,
     prior_of,
     target_of,
+    tissues_anywhere,
 )
 from PSMASegmentLib.training.crop_scan import Scanner, beyond_view, crop_ct, largest_margin_mm, random_scanner
 from PSMASegmentLib.training.crop_uptake import crop_uptake, paint_physiology, scale_of, spots_anywhere, spots_of
-from PSMASegmentLib.training.crop_view import place_of, random_view
+from PSMASegmentLib.training.crop_view import inner, place_of, random_view
 
 Mask = NDArray[np.bool_]
 
@@ -80,7 +79,16 @@ _NO_SPILL = (Tissue.GALLBLADDER, Tissue.STOMACH, Tissue.PROSTATE, Tissue.NASAL, 
 _WARM_SUV, _HOT_SUV = {"PET": 2.0, "SPECT": 1.0}, {"PET": 3.0, "SPECT": 1.5}  # for SPECT a working value
 _SPILL_VOXELS = 2  # how far around an organ its blur belongs to it
 _BY_PLAN = 0.65  # of the crops with lesions; the others show one at any place
-_HOT_PLACES, _IN_BODY = 0.6, 0.8  # of the crops without lesions, and of the others among them
+_HOT_PLACES, _HOT_AND_LESION = 0.8, 0.5  # of the crops without lesions, and of those with one at any place
+_IN_BODY = 0.8  # of the crops without lesions or hot places
+_AIMED = (
+    ((Tissue.PAROTID, Tissue.SUBMANDIBULAR, Tissue.LACRIMAL, Tissue.NASAL), 0.4),
+    ((Tissue.DUODENUM, Tissue.SMALL_BOWEL, Tissue.COLON), 0.25),
+    ((Tissue.BLADDER, Tissue.URETER), 0.15),
+    ((Tissue.KIDNEY, Tissue.LIVER, Tissue.SPLEEN), 0.2),
+)
+"""Hot tissues and how often crops are aimed at them. Left to chance, few crops show the head, and networks take its
+glands for lesions."""
 _ASIDE = 0.3  # of the side of a crop: how far from its middle lies what it was chosen for
 _CUT = 0.12  # share of crops that an end of the scan goes through
 
@@ -166,8 +174,9 @@ class StudyCrops:
         gone = [view.lesion(planned, 1.0, planned.suv_max) for planned in plan] if free else []
         if not free:
             lesions, gone = lesions_in(rng, plan, target, view, block, uptake, level)
-            if target is None:
-                lesions.append(lesion_anywhere(rng, view.place(at), block, uptake, level))
+            place = None if target else place_of(inner(block, margin), tissues_anywhere(rng), rng)
+            if place is not None:
+                lesions.append(lesion_anywhere(rng, as_point(place), block, uptake, level))
         return _painted(rng, block, suv, lesions, gone, scanner, margin, modality, tracer)
 
 
@@ -204,10 +213,11 @@ def _aim(rng: np.random.Generator, body: Body, free: bool, target: Planned | Non
     if target is not None:
         return np.asarray(target.lobes[0].center)
     place = None
-    if not free:
-        place = place_of(body.block, ANYWHERE[int(rng.choice(len(ANYWHERE), p=ANYWHERE_SHARES))], rng)
-    elif rng.random() < _HOT_PLACES:
-        place = place_of(body.block, HOT_TISSUES, rng)
+    if rng.random() < (_HOT_PLACES if free else _HOT_AND_LESION):
+        tissues, shares = zip(*_AIMED, strict=True)
+        place = place_of(body.block, tissues[int(rng.choice(len(tissues), p=shares))], rng)
+    elif not free:
+        place = place_of(body.block, tissues_anywhere(rng), rng)
     elif rng.random() < _IN_BODY:
         place = place_of(body.block, (Tissue.FAT, Tissue.MUSCLE, Tissue.MARROW, Tissue.LUNG, Tissue.BRAIN), rng)
     if place is None:
