@@ -185,6 +185,26 @@ def test_training_goes_on_from_a_package_or_a_checkpoint_and_refuses_another_net
         begun(start_from="psma-nowhere")
 
 
+def test_a_network_with_more_inputs_begins_with_the_answers_of_one_with_fewer(config, tmp_path, torch):
+    from PSMASegmentLib.training.segmentation_start import take_weights
+    from PSMASegmentLib.training.segmentation_task import new_network
+
+    few = new_network(replace(config, channels=("emission",))).eval()
+    torch.save({"round": 1, "network": few.state_dict(), "averaged": few.state_dict()}, tmp_path / "checkpoint.pt")
+    many = new_network(replace(config, channels=("emission", "ct", "prior"))).eval()
+    inputs = torch.randn(1, 3, 32, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert not torch.allclose(many(inputs), few(inputs[:, :1]), atol=1e-2)
+        take_weights(many, str(tmp_path / "checkpoint.pt"))
+        assert torch.allclose(many(inputs), few(inputs[:, :1]), atol=1e-5)
+    many(inputs)[:, 1].sum().backward()
+    learned = many.state_dict(keep_vars=True)["2.0.weight"].grad
+    assert float(learned[:, 8:24].abs().sum()) > 0.0  # what reads the new inputs is learned from the first step on
+    torch.save({"round": 1, "network": many.state_dict(), "averaged": many.state_dict()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="at least its own, in its order"):
+        take_weights(few, str(tmp_path / "checkpoint.pt"))
+
+
 @pytest.fixture
 def cases(tmp_path: Path) -> Path:
     """A training set of one study with two lesions, one of which a reader rejected."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,24 +14,66 @@ from PSMASegmentLib.training.loop import read_checkpoint
 if TYPE_CHECKING:
     import torch
 
+    Weights = Mapping[str, torch.Tensor]
+
+# Parts of ``segmentation_task.new_network`` whose shape depends on the number of inputs: what gathers them, and what
+# reads the gathered channels, which come first there.
+_GATHER, _GATHER_BIAS = "0.weight", "0.bias"
+_READERS = ("1.submodule.model.0.conv.unit0.conv.weight", "1.submodule.model.0.residual.weight", "2.0.weight")
+
 
 def take_weights(network: torch.nn.Module, start_from: str) -> None:
     """Give a network the weights of a package (a folder, or the name of an installed one) or of a checkpoint.
 
-    Raises ValueError for one that cannot be read, that nobody trusts, or whose network is another.
+    A network with more inputs than those weights were made for has to have the same ones first; it then answers as the
+    other one did, whatever the new inputs hold, until it is trained on. Raises ValueError for weights that cannot be
+    read, that nobody trusts, or of another network.
     """
     path = Path(start_from)
     weights = read_checkpoint(path)["averaged"] if path.is_file() else _of_package(path, start_from)
-    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in weights.items()}
-    if own != given:
-        different = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
+    own = network.state_dict()
+    if _fewer_inputs(weights, own):
+        weights = _with_more_inputs(weights, own)
+    different = sorted(name for name in own.keys() | weights.keys() if _shape(own, name) != _shape(weights, name))
+    if different:
         raise ValueError(
             f"The network of {start_from} is another one than that of this configuration ({len(different)} of "
-            f"{len(own)} arrays differ, {different[0]} first). Set channels, organs, widths, strides and fine_width "
-            "as it was made with; its model.json says how."
+            f"{len(own)} arrays differ, {different[0]} first). Set organs, widths, strides and fine_width as it was "
+            "made with, and channels with at least its own, in its order; its model.json says how."
         )
     network.load_state_dict(weights)
+
+
+def _shape(weights: Weights, name: str) -> tuple[int, ...] | None:
+    return tuple(weights[name].shape) if name in weights else None
+
+
+def _fewer_inputs(weights: Weights, own: Weights) -> bool:
+    """Whether two networks differ in nothing but that the first has fewer inputs."""
+    changing = {_GATHER, _GATHER_BIAS, *_READERS}
+    same = weights.keys() == own.keys() and changing <= own.keys()
+    return (
+        same
+        and all(_shape(weights, name) == _shape(own, name) for name in own.keys() - changing)
+        and weights[_GATHER].shape[1] < own[_GATHER].shape[1]
+    )
+
+
+def _with_more_inputs(weights: Weights, own: Weights) -> Weights:
+    """The weights for a network with more inputs; those for what is new are its own, but nothing reads it yet."""
+    wider = {name: value.clone() for name, value in weights.items()}
+    gathered, inputs = weights[_GATHER].shape[:2]
+    wider[_GATHER], wider[_GATHER_BIAS] = own[_GATHER].clone(), own[_GATHER_BIAS].clone()
+    wider[_GATHER][:gathered] = 0.0
+    wider[_GATHER][:gathered, :inputs] = weights[_GATHER]
+    wider[_GATHER_BIAS][:gathered] = weights[_GATHER_BIAS]
+    for name in _READERS:
+        new = own[name].shape[1] - weights[name].shape[1]
+        wider[name] = own[name].clone()
+        wider[name][:, :gathered] = weights[name][:, :gathered]
+        wider[name][:, gathered : gathered + new] = 0.0
+        wider[name][:, gathered + new :] = weights[name][:, gathered:]
+    return wider
 
 
 def _of_package(path: Path, name: str) -> dict[str, Any]:

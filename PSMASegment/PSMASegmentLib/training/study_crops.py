@@ -81,7 +81,7 @@ _SPILL_VOXELS = 2  # how far around an organ its blur belongs to it
 _BY_PLAN = 0.65  # of the crops with lesions; the others show one at any place
 _HOT_PLACES, _HOT_AND_LESION = 0.8, 0.5  # of the crops without lesions, and of those with one at any place
 _IN_BODY = 0.8  # of the crops without lesions or hot places
-_AIMED = (
+_AIMED: tuple[tuple[tuple[Tissue, ...], float], ...] = (
     ((Tissue.PAROTID, Tissue.SUBMANDIBULAR, Tissue.LACRIMAL, Tissue.NASAL), 0.4),
     ((Tissue.DUODENUM, Tissue.SMALL_BOWEL, Tissue.COLON), 0.25),
     ((Tissue.BLADDER, Tissue.URETER), 0.15),
@@ -214,8 +214,8 @@ def _aim(rng: np.random.Generator, body: Body, free: bool, target: Planned | Non
         return np.asarray(target.lobes[0].center)
     place = None
     if rng.random() < (_HOT_PLACES if free else _HOT_AND_LESION):
-        tissues, shares = zip(*_AIMED, strict=True)
-        place = place_of(body.block, tissues[int(rng.choice(len(tissues), p=shares))], rng)
+        chosen = int(rng.choice(len(_AIMED), p=[share for _, share in _AIMED]))
+        place = place_of(body.block, _AIMED[chosen][0], rng)
     elif not free:
         place = place_of(body.block, tissues_anywhere(rng), rng)
     elif rng.random() < _IN_BODY:
