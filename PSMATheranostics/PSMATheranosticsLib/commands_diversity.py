@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, exit_codes
+from .commands_evaluate import add_organ_map_arguments
 from .console import Console
 from .errors import InputError
 from .evaluation_summary import p_text
@@ -38,15 +39,11 @@ Row = dict[str, Any]
 def add_diversity_arguments(sub: argparse.ArgumentParser) -> None:
     """The options of ``psma diversity``."""
     sub.add_argument("sets", type=Path, nargs="*", metavar="SET", help=_SETS)
-    sub.add_argument(
-        "--organ-maps",
-        type=Path,
-        metavar="FOLDER",
-        help="in place of sets: lesions of synthetic studies on the organ maps KIND_PATIENT_DATE.nii.gz of a folder "
-        "with labels.csv",
+    add_organ_map_arguments(
+        sub,
+        "in place of sets: lesions of synthetic studies on the organ maps KIND_PATIENT_DATE.nii.gz of a folder with "
+        "labels.csv",
     )
-    sub.add_argument("--count", type=int, default=60, help="number of synthetic studies (default: %(default)s)")
-    sub.add_argument("--seed", type=int, default=1, help="of the synthetic studies (default: %(default)s)")
     sub.add_argument(
         "--weights",
         choices=WEIGHTS,

@@ -43,16 +43,19 @@ def add_evaluate_arguments(sub: argparse.ArgumentParser) -> None:
     add_click_arguments(interactive)
 
 
-def _add_synthetic_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--organ-maps",
-        type=Path,
-        metavar="FOLDER",
-        help="in place of PAIRS: paint synthetic studies on the organ maps KIND_PATIENT_DATE.nii.gz of a folder with "
-        "labels.csv, of men that no network is trained on",
-    )
+def add_organ_map_arguments(group: argparse._ActionsContainer, meaning: str) -> None:
+    """``--organ-maps`` and how many studies are painted on them; ``meaning`` is the help of the first."""
+    group.add_argument("--organ-maps", type=Path, metavar="FOLDER", help=meaning)
     group.add_argument("--count", type=int, default=60, help="number of synthetic studies (default: %(default)s)")
     group.add_argument("--seed", type=int, default=1, help="of the synthetic studies (default: %(default)s)")
+
+
+def _add_synthetic_arguments(group: argparse._ArgumentGroup) -> None:
+    add_organ_map_arguments(
+        group,
+        "in place of PAIRS: paint synthetic studies on the organ maps KIND_PATIENT_DATE.nii.gz of a folder with "
+        "labels.csv, of men that no network is trained on",
+    )
     group.add_argument(
         "--tracer",
         nargs="+",
