@@ -103,7 +103,7 @@ def _method(name: str) -> tuple[Refinement | None, Row]:
         ) from error
     except ValueError as error:
         raise InputError(str(error)) from error
-    return NetworkRefinement(network), {"name": name, "sha256": package.sha256}
+    return NetworkRefinement(network), {"name": name, "sha256": network.sha256}
 
 
 def _refuse_starts(starts: Sequence[str]) -> None:

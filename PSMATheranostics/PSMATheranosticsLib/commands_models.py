@@ -122,7 +122,12 @@ def _import(options: argparse.Namespace, console: Console) -> int:
         declaration["channels"] = options.channels
     model = import_model(Path(options.model), options.name, declaration)
     lines = [*_lines(model), f"{model.name} was imported."]
-    if not model.trusted:
+    if not model.trusted and model.openvino:
+        lines.append(
+            "Its OpenVINO export runs on the CPU. For other engines and GPUs it is a program: if you know where it is "
+            f"from, allow it to run: psma models trust {model.name}"
+        )
+    elif not model.trusted:
         lines.append(f"It is a program. If you know where it is from, allow it to run: psma models trust {model.name}")
     console.done(_told(model), lines)
     return exit_codes.DONE
@@ -177,6 +182,7 @@ def _told(model: InstalledModel) -> dict[str, Any]:
         "sha256": model.sha256,
         "trusted": model.trusted,
         "shipped": model.shipped,
+        "openvino": model.openvino,
         "bytes": model.bytes,
         "problem": model.problem,
     }
@@ -189,8 +195,10 @@ def _lines(model: InstalledModel) -> list[str]:
         state = "comes with this software"
     elif not model.sha256:
         state = "nothing of it is a program"
+    elif model.trusted:
+        state = "trusted"
     else:
-        state = "trusted" if model.trusted else "not trusted, does not run"
+        state = f"not trusted, {'runs by OpenVINO on the CPU only' if model.openvino else 'does not run'}"
     use = f"--method {model.method}" if model.method else "for clicks"
     return [f"{model.name}  ({_megabytes(model.bytes)}, {state})", *_indented([model.title, str(model.path), use])]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from functools import partial
 from pathlib import Path
 
@@ -45,10 +46,23 @@ def train(options: argparse.Namespace, console: Console) -> int:
     except (ValueError, MemoryError) as error:
         raise InputError(str(error) or "There is not enough memory. Use fewer maps or smaller crops.") from error
     result = {"rounds": rounds, "of": config.rounds, "package": None if package is None else str(package.folder)}
+    if package is not None:
+        result["openvino"] = bool(package.openvino)
     if package is None:
         lines = [f"{rounds} of {config.rounds} rounds are done. Run the same command again to go on."]
     else:
         figures = [f"  {name}: {value:g}" for name, value in package.metrics.items()]
         lines = [f"{package.folder} holds the package {package.name}. On synthetic crops of held-out men:", *figures]
+        lines += [] if package.openvino else [_without_openvino()]
     console.done(result, lines)
     return exit_codes.DONE
+
+
+def _without_openvino() -> str:
+    """Why a package that was just made has no OpenVINO export."""
+    if importlib.util.find_spec("openvino") is not None:
+        return "It has no OpenVINO export, because openvino cannot run this network, and needs torch to run."
+    return (
+        "It has no OpenVINO export and needs torch to run. To have one: pip install 'psmatheranostics[openvino]' and "
+        "psma train CONFIG --export."
+    )

@@ -70,12 +70,15 @@ def methodNamed(name: str) -> Method:
 
 def _method(model: InstalledModel) -> Method:
     lacking, untrusted = model.problem, None
-    if not lacking and importlib.util.find_spec("torch") is None:
+    hasTorch = importlib.util.find_spec("torch") is not None
+    # Where torch is, it may find a GPU, on which the model runs as a program: then it has to be trusted.
+    isData = model.openvino and not hasTorch and importlib.util.find_spec("openvino") is not None
+    if not lacking and not hasTorch and not isData:
         lacking = _(
             "Networks need PyTorch: install the extension PyTorch in the Extensions Manager, let it install PyTorch, "
             "and restart Slicer."
         )
-    if not lacking and not model.trusted:
+    if not lacking and not model.trusted and not isData:
         untrusted = model
         lacking = _(
             "{model} did not come with this software, and it is a program that could do harm. Choose it again and "

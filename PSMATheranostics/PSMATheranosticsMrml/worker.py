@@ -186,12 +186,16 @@ class Worker:
 
     def _whyOff(self) -> str:
         """What is missing, "" for nothing."""
+        from PSMASegmentLib.networks.click_network import runs_as_data
         from PSMASegmentLib.networks.package import damaged_packages, installed_packages, require_trust
 
         packages = installed_packages("click")
         if not packages:
             damaged = damaged_packages()
             return damaged[0] if damaged else _("No click network is installed.") + " " + _unrefined()
+        if runs_as_data(packages[-1]):
+            self._package = packages[-1]
+            return ""
         if importlib.util.find_spec("torch") is None:
             return _(
                 "The click network needs PyTorch: install the extension PyTorch in the Extensions Manager, let it "

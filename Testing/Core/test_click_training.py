@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PSMASegmentLib.clicks.study import click_study
 from PSMASegmentLib.networks.click_finish import finish_click
 from PSMASegmentLib.networks.click_network import ClickNetwork, run_program, with_level
 from PSMASegmentLib.networks.click_request import click_request
-from PSMASegmentLib.networks.package import installed_packages, read_package, trust_package
+from PSMASegmentLib.networks.package import installed_packages, read_package, trust_package, trusted_programs
 from PSMASegmentLib.training.click_rounds import ClickRounds
 from PSMASegmentLib.training.click_task import ClickTask
 from PSMASegmentLib.training.config import TrainingConfig, read_config
@@ -124,14 +125,24 @@ def check_command_and_package(config: TrainingConfig) -> None:
     assert package.training["rounds"] == 4 and package.training["men"] == 2
     assert package.training["settings"]["widths"] == [4, 8] and "organ_maps" not in package.training["settings"]
     assert package.metrics["lesions"] == 2 and f"{package.metrics['network_median_dice_1_click']:.3f}" in package.card
+    program = replace(package, openvino={})
     with pytest.raises(ValueError, match="trust_package"):
-        ClickNetwork.load(package)
+        ClickNetwork.load(program)
     trust_package(package.folder)
     study, labels = a_lesion()
     request = click_request(study, labels, 1, [Click((20, 20, 20))])
-    answer = ClickNetwork.load(package).probability(request)
+    answer = ClickNetwork.load(program).probability(request)
     assert answer.shape == (32, 32, 32) and answer.min() >= 0.0 and answer.max() <= 1.0
-    assert np.array_equal(answer, ClickNetwork.load(package).probability(request))
+    assert np.array_equal(answer, ClickNetwork.load(program).probability(request))
+    if importlib.util.find_spec("openvino") is None:
+        assert not package.openvino
+        return
+    assert ClickNetwork.load(program).sha256 == package.sha256
+    trusted_programs().discard(package.sha256)  # the export is data, which needs no trust
+    exported = ClickNetwork.load(package, threads=1)
+    assert exported.sha256 == package.openvino
+    assert np.abs(exported.probability(request) - answer).max() < 1e-5
+    assert np.array_equal(exported.probability(request) > 0.5, answer > 0.5)
 
 
 def a_lesion() -> tuple:

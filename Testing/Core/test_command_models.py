@@ -11,6 +11,7 @@ from nnunet_fixtures import model_folder
 from PSMASegmentLib.engine import SegmentationEngine
 from PSMASegmentLib.inference import installed
 from PSMASegmentLib.networks import package as packages
+from PSMASegmentLib.networks.trust import file_sha256
 from PSMATheranosticsLib import exit_codes
 from PSMATheranosticsLib.command_line import main
 from tiny_segmenters import describe, write_file, write_package
@@ -81,6 +82,37 @@ def test_a_package_is_imported_trusted_verified_and_removed(psma, user: Path, tm
     assert psma("remove", "tiny-whole") == (0, {"event": "done", "result": {"removed": "tiny-whole"}})
     assert not (user / "tiny-whole").exists() and source.exists()
     assert packages.trusted_programs().hashes() == set()
+
+
+def with_export(folder: Path) -> dict[str, str]:
+    """Write the two files of an OpenVINO export, which nothing here runs; what the description says of them."""
+    folder.mkdir(parents=True)
+    for name, content in (("model.xml", b"<net/>"), ("model.bin", bytes(10**6))):
+        (folder / name).write_bytes(content)
+    return {name: file_sha256(folder / name) for name in ("model.xml", "model.bin")}
+
+
+def test_an_export_counts_travels_along_is_verified_and_runs_without_trust(
+    psma, user: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    source = tmp_path / "from" / "tiny-whole"
+    write_package(source, PROGRAM, describe(PROGRAM, openvino=with_export(source)))
+    assert main(["models", "import", str(source)]) == 0
+    said = capsys.readouterr().out
+    assert "(1.0 MB, not trusted, runs by OpenVINO on the CPU only)" in said and "For other engines and GPUs" in said
+    (model,) = psma("list")[1]["result"]["models"]
+    assert model["openvino"] and not model["trusted"]
+    assert model["bytes"] == sum(file.stat().st_size for file in source.iterdir()) > 10**6
+    assert psma("show", "tiny-whole")[1]["result"]["openvino"]
+    assert psma("verify")[0] == 0
+    (user / "tiny-whole" / "model.bin").write_bytes(b"other weights")
+    code, told = psma("verify", "tiny-whole")
+    assert code == exit_codes.DAMAGE
+    damaged, changed = told["result"]["models"][0]["wrong"]
+    assert "model.bin is not the file" in damaged and changed == "model.bin has changed since it was imported."
+    (source / "model.xml").unlink()
+    code, told = psma("import", source, "--name", "other")
+    assert code == exit_codes.INPUT and "not complete" in told["message"] and "model.xml" in told["message"]
 
 
 def test_trust_can_be_withdrawn(psma, tmp_path: Path):

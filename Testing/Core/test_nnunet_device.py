@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import numpy as np
 import pytest
 from nnunet_fixtures import expected_labels, model_folder, study_images
 from PSMASegmentLib.inference import nnunet
-from PSMASegmentLib.inference.device import Attempt, Device, attempts, choose_device, cpu_threads, first_that_fits
+from PSMASegmentLib.inference.device import (
+    Attempt,
+    Device,
+    attempts,
+    choose_device,
+    cpu_threads,
+    first_that_fits,
+    release_memory,
+)
 from PSMASegmentLib.inference.nnunet import NnunetModel, NnunetSettings
 
 pytest.importorskip("torch")
@@ -31,6 +40,22 @@ def test_a_device_that_is_not_there_is_named():
     for wanted in ("cuda:99", "tpu", "cuda:x"):
         with pytest.raises(ValueError, match=f'no device "{wanted}"'):
             choose_device(wanted)
+
+
+def test_without_torch_there_is_the_cpu(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert choose_device().name == choose_device("cpu").name == "cpu"
+    with pytest.raises(ValueError, match=r'no device "cuda:0".*torch, which finds GPUs, is not installed'):
+        choose_device("cuda:0")
+    release_memory()
+
+
+def test_a_gpu_that_torch_finds_is_taken(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "a GPU")
+    assert choose_device().is_cuda and not choose_device("cpu").is_cuda
 
 
 def test_ways_on_a_gpu_end_on_the_cpu():

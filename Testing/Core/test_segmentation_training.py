@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +16,18 @@ from data_dir import ROOT
 from organ_map_files import patients
 from organ_map_maker import NAMES
 from PSMASegmentLib.engine import Images, SegmentationEngine
+from PSMASegmentLib.networks.click_network import load_program
+from PSMASegmentLib.networks.openvino_ir import IR_FILES
 from PSMASegmentLib.networks.package import SegmentationPackage, read_any_package, trust_package
-from PSMASegmentLib.training import segmentation_cases
+from PSMASegmentLib.training import openvino_export, segmentation_cases
 from PSMASegmentLib.training.config import TrainingConfig, read_config
+from PSMASegmentLib.training.openvino_export import with_half_kernels
 from PSMASegmentLib.training.run_config import RunConfig
 from PSMASegmentLib.training.segmentation_batches import NOT_LESION, BatchMaker
 from PSMASegmentLib.training.segmentation_cases import CaseCrops, case_folders, read_case
 from PSMASegmentLib.training.segmentation_config import SegmentationConfig
 from PSMASegmentLib.training.study_crops import ORGAN_CLASSES
-from PSMASegmentLib.training.train import train_and_export
+from PSMASegmentLib.training.train import export_now, train_and_export
 from PSMATheranosticsLib.case_store import CaseStore
 from PSMATheranosticsLib.commands_train import add_train_arguments, train
 from PSMATheranosticsLib.console import Console
@@ -154,6 +158,31 @@ def test_the_engine_asks_the_package_with_and_without_what_is_optional(package, 
         assert found.provenance["package"] == "small" and found.provenance["classes"] == list(package.sidecar.classes)
 
 
+def test_the_package_holds_an_openvino_export_and_one_made_without_openvino_does_not(
+    package, config, torch, tmp_path, monkeypatch
+):
+    pytest.importorskip("openvino")
+    assert set(package.openvino) == set(IR_FILES)
+    assert sum(file.stat().st_size for file in package.folder.iterdir()) < 16_000_000
+    again = tmp_path / "run"
+    shutil.copytree(config.output, again)
+    monkeypatch.setattr(openvino_export, "is_installed", lambda name: False)
+    told: list[str] = []
+    made, _ = export_now(
+        replace(config, output=again), lambda fraction, message: told.append(message), organ_names=NAMES
+    )
+    assert made.openvino == {} and not any((made.folder / name).exists() for name in IR_FILES)
+    one, other = (load_program(each.network_file.read_bytes()).state_dict() for each in (package, made))
+    assert all(torch.equal(one[name], other[name]) for name in one)  # rounded with openvino and without
+    assert "openvino is not installed" in told[-1]
+
+
+def test_a_network_whose_package_would_be_too_large_is_refused_before_training(config, torch, tmp_path):
+    large = replace(config, output=tmp_path / "large", widths=(300, 400))
+    with pytest.raises(ValueError, match=r"package small would have .* MB .*largest package has 16 MB"):
+        train_and_export(large, organ_names=NAMES)
+
+
 def test_another_window_gives_the_same_answer_away_from_its_rim(package, torch):
     program = torch.jit.load(str(package.network_file))
     inputs = torch.randn(1, 3, 48, 48, 48, generator=torch.Generator().manual_seed(1))
@@ -165,7 +194,7 @@ def test_another_window_gives_the_same_answer_away_from_its_rim(package, torch):
 
 def test_training_goes_on_from_a_package_or_a_checkpoint_and_refuses_another_network(package, config, torch):
     from PSMASegmentLib.training.loop import Training
-    from PSMASegmentLib.training.segmentation_task import SegmentationTask
+    from PSMASegmentLib.training.segmentation_task import SegmentationTask, new_network
 
     def begun(**settings) -> dict:
         run = replace(config, output=config.output.parent / "on", **settings)
@@ -175,9 +204,12 @@ def test_training_goes_on_from_a_package_or_a_checkpoint_and_refuses_another_net
     with pytest.raises(ValueError, match="trust_package"):
         begun(start_from=str(package.folder))
     trust_package(package.folder)
-    for start in (package.folder, config.output / "checkpoint.pt"):
+    network = new_network(config)
+    network.load_state_dict(weights)
+    rounded = with_half_kernels(network).state_dict()  # a package holds what its OpenVINO export can hold
+    for start, expected in ((package.folder, rounded), (config.output / "checkpoint.pt", weights)):
         taken = begun(start_from=str(start))
-        assert all(torch.equal(taken[name], weights[name]) for name in weights), start
+        assert all(torch.equal(taken[name], expected[name]) for name in weights), start
     assert not all(torch.equal(value, weights[name]) for name, value in begun().items())
     with pytest.raises(ValueError, match="another one than that of this configuration"):
         begun(start_from=str(package.folder), organs=False)

@@ -125,6 +125,26 @@ def test_a_network_that_nobody_trusts_is_run_only_after_a_yes(
     choose(widget, "package:tiny")  # and is not asked again
 
 
+def test_an_openvino_export_needs_neither_torch_nor_a_yes(make_widget: Any, package: Path, monkeypatch: Any):
+    import json
+
+    from PSMASegmentLib.networks.trust import file_sha256
+    from PSMATheranosticsMrml.find_methods import methodsThere
+
+    for name in ("model.xml", "model.bin"):
+        (package / name).write_bytes(b"nothing here loads it")
+    values = json.loads((package / "model.json").read_text(encoding="utf-8"))
+    values["openvino"] = {name: file_sha256(package / name) for name in ("model.xml", "model.bin")}
+    (package / "model.json").write_text(json.dumps(values), encoding="utf-8")
+    there = {"torch", "openvino"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: name in there or None)
+    assert methodsThere()[-1].untrusted is not None  # torch may find a GPU
+    there.discard("torch")
+    assert methodsThere()[-1].lacking == "" and methodsThere()[-1].untrusted is None
+    there.discard("openvino")
+    assert "Networks need PyTorch" in methodsThere()[-1].lacking
+
+
 def test_a_network_that_was_removed_is_shown_and_cannot_be_run(make_widget: Any, case_folder: Path, package: Path):
     import shutil
 

@@ -159,6 +159,26 @@ def test_without_torch_it_is_off_and_says_what_to_install(worker: Any, trusted: 
     assert "install the extension PyTorch" in worker.message
 
 
+def test_an_openvino_export_needs_neither_torch_nor_trust(worker: Any, home: Path, models: Path, monkeypatch: Any):
+    import json
+    import shutil
+
+    from PSMASegmentLib.networks.trust import file_sha256
+
+    folder = Path(shutil.copytree(models / "tiny", home / "exported" / "tiny"))
+    for name in ("model.xml", "model.bin"):
+        (folder / name).write_bytes(b"nothing here loads it")
+    values = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    values["openvino"] = {name: file_sha256(folder / name) for name in ("model.xml", "model.bin")}
+    (folder / "model.json").write_text(json.dumps(values), encoding="utf-8")
+    monkeypatch.setenv("PSMA_MODELS", str(home / "exported"))
+    there = {"openvino"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: name in there or None)
+    assert worker._whyOff() == "" and worker.package.folder == folder
+    there.clear()
+    assert "install the extension PyTorch" in worker._whyOff()
+
+
 def test_a_package_that_is_not_trusted_is_off_and_says_how_to_trust_it(worker: Any, trusted: Path, home: Path):
     (home / "PSMATheranostics" / "Models" / "trusted.json").unlink()
     worker.start()

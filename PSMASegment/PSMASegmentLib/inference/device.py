@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -53,15 +54,26 @@ def cpu_threads() -> int:
 def choose_device(wanted: str | None = None) -> Device:
     """The device to run on: ``wanted`` ("cpu", "cuda", "cuda:1"), else a GPU where torch finds one, else the CPU.
 
-    Raises ImportError without torch, ValueError for a device that is not there.
+    Without torch there is the CPU alone, on which an OpenVINO export runs. Raises ValueError for a device that is not
+    there.
     """
-    import torch
-
     threads = cpu_threads()
-    if wanted is None:
-        wanted = "cuda:0" if torch.cuda.is_available() else "cpu"
+    cpu = Device("cpu", f"CPU ({threads} thread{'s' if threads > 1 else ''})", threads)
     if wanted == "cpu":
-        return Device("cpu", f"CPU ({threads} thread{'s' if threads > 1 else ''})", threads)
+        return cpu
+    try:
+        import torch
+    except ImportError as error:
+        if wanted is None:
+            return cpu
+        raise ValueError(
+            f'There is no device "{wanted}" here: torch, which finds GPUs, is not installed. Use "cpu", or leave it '
+            "out."
+        ) from error
+    if wanted is None:
+        if not torch.cuda.is_available():
+            return cpu
+        wanted = "cuda:0"
     kind, _, number = wanted.partition(":")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind != "cuda" or not (number or "0").isdigit() or int(number or 0) >= count:
@@ -102,8 +114,7 @@ def first_that_fits(
 
 
 def release_memory() -> None:
-    """Give the memory of a GPU that torch keeps for later back."""
-    import torch
-
-    if torch.cuda.is_available():
+    """Give the memory of a GPU that torch keeps for later back; it keeps none where nobody imported it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

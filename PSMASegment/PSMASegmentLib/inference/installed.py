@@ -34,7 +34,8 @@ class InstalledModel:
 
     ``method`` is what ``SegmentationEngine`` takes, "" for a click network. ``sha256`` is that of the program, "" where
     nothing of it is one; ``trusted`` says whether it may run. ``bytes`` is what it takes on the disk. It was made for
-    studies of ``modalities``.
+    studies of ``modalities``. ``openvino`` is true for a package with an OpenVINO export, which is data and runs on the
+    CPU without trust.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class InstalledModel:
     bytes: int
     problem: str = ""
     modalities: tuple[str, ...] = (PET,)
+    openvino: bool = False
 
     @property
     def folder(self) -> Path:
@@ -144,6 +146,7 @@ def inspect_model(path: Path) -> InstalledModel:
 def _package_facts(folder: Path) -> dict[str, Any]:
     package = packages.read_any_package(folder)
     facts: dict[str, Any] = {"name": package.name, "title": package.title, "method": "", "sha256": package.sha256}
+    facts["openvino"] = bool(package.openvino)
     if isinstance(package, packages.SegmentationPackage):
         facts |= {"method": f"package:{package.name}", "modalities": package.sidecar.modalities}
     return facts

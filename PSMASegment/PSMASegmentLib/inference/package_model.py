@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from PSMASegmentLib.inference.device import choose_device
 from PSMASegmentLib.inference.network import RawResult
 from PSMASegmentLib.inference.network_method import Told
 from PSMASegmentLib.inference.window_model import KEYS, WindowModel, check_settings
+from PSMASegmentLib.inference.window_program import IrProgram, Program, TorchScriptProgram
+from PSMASegmentLib.networks.openvino_ir import is_installed, read_ir
 from PSMASegmentLib.networks.package import (
     SegmentationPackage,
     damaged_packages,
@@ -49,11 +52,36 @@ class PackageModel:
         find_package(self._name)
 
     def ask(self, images: Images, settings: Mapping[str, Any], told: Told) -> RawResult:
-        """What the network says of a study. Raises as ``WindowModel.ask``, and ValueError for one nobody trusts."""
+        """What the network says of a study.
+
+        Raises as ``WindowModel.ask``, and ValueError for a program that nobody trusts and where nothing is installed
+        that runs it.
+        """
         package = find_package(self._name)
-        if self._loaded is None or self._loaded.sidecar != package.sidecar:
-            self._loaded = None  # before the next one takes memory
-            require_trust(package, self._confirm)
-            self._loaded = WindowModel(package.network_file.read_bytes(), package.sidecar, engine="auto")
-        raw = self._loaded.ask(images, settings, told)
+        as_data = _runs_as_data(package, settings)
+        wanted = package.openvino if as_data else package.sha256
+        loaded = self._loaded
+        if loaded is None or loaded.sidecar != package.sidecar or loaded.program.sha256 != wanted:
+            self._loaded = loaded = None  # before the next one takes memory
+            self._loaded = loaded = WindowModel(self._program(package, as_data), package.sidecar)
+        raw = loaded.ask(images, settings, told)
         return replace(raw, provenance={**raw.provenance, "package": package.name, "title": package.title})
+
+    def _program(self, package: SegmentationPackage, as_data: bool) -> Program:
+        if as_data:
+            return IrProgram(read_ir(package.folder, package.openvino), package.sidecar)
+        if package.openvino and not is_installed("torch") and not is_installed("openvino"):
+            raise ValueError(
+                f"Nothing is installed that runs the package {package.name}. It needs openvino, which is smaller (pip "
+                "install 'psmatheranostics[openvino]'), or torch, which also runs on a GPU (pip install "
+                "'psmatheranostics[network]')."
+            )
+        require_trust(package, self._confirm)
+        return TorchScriptProgram(package.network_file.read_bytes(), package.sidecar, engine="auto")
+
+
+def _runs_as_data(package: SegmentationPackage, settings: Mapping[str, Any]) -> bool:
+    """Whether the OpenVINO export is asked: on the CPU, where openvino is installed and no other engine is wanted."""
+    if not package.openvino or settings.get("engine", "auto") not in ("auto", "openvino"):
+        return False
+    return is_installed("openvino") and not choose_device(settings.get("device")).is_cuda

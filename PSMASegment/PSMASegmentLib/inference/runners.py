@@ -1,8 +1,10 @@
-"""A torch network as a ``Runner``: frozen TorchScript or OpenVINO on the CPU, half precision on a GPU."""
+"""A network as a ``Runner``: of torch as frozen TorchScript or by OpenVINO on the CPU, half precision on a GPU.
+
+An OpenVINO export runs without torch.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ import numpy as np
 
 from PSMASegmentLib.inference.device import Device
 from PSMASegmentLib.inference.network import Runner, Triple, Values
+from PSMASegmentLib.networks.openvino_ir import OpenVinoIr, compiled_for_cpu, is_installed, model_of
 
 if TYPE_CHECKING:
     import torch
@@ -42,14 +45,19 @@ def make_runner(
     if engine not in ENGINES:
         raise ValueError(f'There is no engine "{engine}" for networks. Available: {", ".join(ENGINES)}.')
     module = module.eval()
-    if engine == "auto" and not device.is_cuda and importlib.util.find_spec("openvino") is not None:
+    if engine == "auto" and not device.is_cuda and is_installed("openvino"):
         try:
-            return OpenVinoRunner(module, channels, patch, device, watched or patch)
+            return OpenVinoRunner(_converted(module, channels, patch, watched or patch), channels, patch, device)
         except RuntimeError:  # a layer that OpenVINO does not know; the runner's name says which engine it became
             engine = "torchscript"
     if engine == "openvino" and not device.is_cuda:
-        return OpenVinoRunner(module, channels, patch, device, watched or patch)
+        return OpenVinoRunner(_converted(module, channels, patch, watched or patch), channels, patch, device)
     return TorchRunner(module, channels, patch, device, None if engine == "eager" else watched or patch)
+
+
+def ir_runner(ir: OpenVinoIr, channels: int, patch: Triple, device: Device) -> Runner:
+    """A runner for an OpenVINO export that answers as ``make_runner`` says. Raises as it does; torch is not needed."""
+    return OpenVinoRunner(model_of(ir, (1, channels, *patch)), channels, patch, device)
 
 
 class TorchRunner:
@@ -96,42 +104,43 @@ class OpenVinoRunner:
     engine = "OpenVINO"
     precision = "float32"
 
-    def __init__(self, module: torch.nn.Module, channels: int, patch: Triple, device: Device, watched: Triple) -> None:
-        import openvino
-        import torch
-        from openvino.frontend import GeneralFailure, NotImplementedFailure, OpConversionFailure
-
+    def __init__(self, model: Any, channels: int, patch: Triple, device: Device) -> None:
+        """``model`` is one of openvino that takes (1, channels, *patch)."""
         self.patch: Triple = patch
-        example = torch.zeros((1, channels, *watched))
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes that tracing takes for constant
-            try:
-                model: Any = openvino.convert_model(module, example_input=example, input=[1, channels, *patch])
-            except (GeneralFailure, NotImplementedFailure, OpConversionFailure) as error:
-                raise RuntimeError(
-                    f"OpenVINO cannot run this network: {str(error).strip().splitlines()[-1]}"
-                ) from error
-        hints = {
-            "INFERENCE_PRECISION_HINT": "f32",  # some processors would take bfloat16 otherwise
-            "INFERENCE_NUM_THREADS": device.threads,
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        self._model = openvino.compile_model(model, "CPU", hints)
+        with _memory_error():
+            self._model = compiled_for_cpu(model, device.threads)
         self.classes: int = int(_checked_shape(self(np.zeros((1, channels, *patch), np.float32)).shape, patch))
 
     def __call__(self, windows: Values) -> Values:
         """Logits (n, classes, z, y, x)."""
-        answers = [np.asarray(self._model([window[None]])[0], dtype=np.float32) for window in windows]
+        with _memory_error():
+            answers = [np.asarray(self._model([window[None]])[0], dtype=np.float32) for window in windows]
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
+
+
+def _converted(module: torch.nn.Module, channels: int, patch: Triple, watched: Triple) -> Any:
+    """A network of torch as a model of openvino, which watches it on a window of size ``watched``."""
+    import openvino
+    import torch
+    from openvino.frontend import GeneralFailure, NotImplementedFailure, OpConversionFailure
+
+    example = torch.zeros((1, channels, *watched))
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that tracing takes for constant
+        try:
+            return openvino.convert_model(module, example_input=example, input=[1, channels, *patch])
+        except (GeneralFailure, NotImplementedFailure, OpConversionFailure) as error:
+            raise RuntimeError(f"OpenVINO cannot run this network: {str(error).strip().splitlines()[-1]}") from error
 
 
 @contextmanager
 def _memory_error() -> Iterator[None]:
-    """Torch's own errors of too little memory as MemoryError; on the CPU they are known by their words alone."""
+    """Errors of too little memory of torch and OpenVINO as MemoryError; on the CPU their words alone tell them."""
     try:
         yield
     except RuntimeError as error:
-        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+        said = str(error)
+        if "out of memory" in said.lower() or "can't allocate memory" in said or "bad_alloc" in said:
             raise MemoryError(str(error).strip().splitlines()[0]) from error
         raise
 

@@ -10,6 +10,7 @@ from PSMASegmentLib.inference.network import RawResult
 from PSMASegmentLib.inference.network_method import Told
 from PSMASegmentLib.inference.sidecar import read_sidecar
 from PSMASegmentLib.inference.window_model import KEYS, WindowModel, check_settings
+from PSMASegmentLib.inference.window_program import TorchScriptProgram
 from PSMASegmentLib.networks.package import trusted_programs
 from PSMASegmentLib.networks.trust import Confirm
 from PSMASegmentLib.segmentation import Images
@@ -37,7 +38,7 @@ class TorchScriptModel:
         if self._loaded is None or self._loaded.sidecar != sidecar:
             self._loaded = None  # before the next one takes memory
             # As it was written: another engine may leave out what it takes for dead code, such as a check that fails.
-            loaded = WindowModel(self._file.read_bytes(), sidecar, engine="torchscript")
+            loaded = WindowModel(TorchScriptProgram(self._file.read_bytes(), sidecar, engine="torchscript"), sidecar)
             # What is allowed is what was read: the hash is that of these bytes.
             trusted_programs().require(sidecar.sha256, self._file, self._confirm)
             self._loaded = loaded

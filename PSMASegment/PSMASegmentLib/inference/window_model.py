@@ -1,26 +1,23 @@
-"""A TorchScript network with its description, asked for a whole study window by window."""
+"""A network with its description, asked for a whole study window by window."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from PSMASegmentLib.inference.device import Attempt, Device, attempts, choose_device, first_that_fits
 from PSMASegmentLib.inference.labels import Heads, labels_from_logits
 from PSMASegmentLib.inference.network import RawResult, Runner, Triple
 from PSMASegmentLib.inference.network_method import Told
-from PSMASegmentLib.inference.runners import ENGINES, make_runner
+from PSMASegmentLib.inference.runners import ENGINES
 from PSMASegmentLib.inference.sidecar import CT, PRIOR, Sidecar
 from PSMASegmentLib.inference.window_inputs import Prepared, prepare, to_emission_grid
+from PSMASegmentLib.inference.window_program import Program
 from PSMASegmentLib.inference.windows import EMPTY_LOGIT, infer_windows, mirrorings
 from PSMASegmentLib.segmentation import Images
 
@@ -44,32 +41,24 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 class WindowModel:
-    """A trusted program that is kept loaded. Not for two threads at a time."""
+    """A program that is kept loaded. Not for two threads at a time."""
 
-    def __init__(self, content: bytes, sidecar: Sidecar, engine: str) -> None:
-        """``content`` is the TorchScript file, ``engine`` the one that runs it unless a setting names another.
-
-        Raises ValueError where the file is not the one described.
-        """
-        if hashlib.sha256(content).hexdigest() != sidecar.sha256:
-            raise ValueError(
-                f"The program of {sidecar.name} is not the one that its description is for (SHA-256 differs). It was "
-                "altered or is incomplete: get it again, together with its description."
-            )
-        self.sidecar, self._content, self._engine = sidecar, content, engine
+    def __init__(self, program: Program, sidecar: Sidecar) -> None:
+        """``program`` is one that may be run: trusted, or no more than data."""
+        self.program, self.sidecar = program, sidecar
         self._runner: tuple[Attempt, str, Runner] | None = None
 
     def ask(self, images: Images, settings: Mapping[str, Any], told: Told) -> RawResult:
         """What the network says of a study.
 
-        Raises ValueError for a missing image, for other units than the network wants, and for a program that torch
-        cannot load or that does not answer as described; ImportError without torch; MemoryError.
+        Raises ValueError for a missing image, for other units than the network wants, and for a program that cannot be
+        loaded or does not answer as described; ImportError without what runs it; MemoryError.
         """
         sidecar, started = self.sidecar, time.perf_counter()
         told(0.0, "Preparing the images for the network")
         prepared = prepare(images, sidecar)
         axes = sidecar.mirror_axes if settings.get("mirroring", True) else ()
-        device, engine = choose_device(settings.get("device")), settings.get("engine", self._engine)
+        device, engine = choose_device(settings.get("device")), settings.get("engine", self.program.engine)
         ways = self._ways(device, len(mirrorings(axes)))
         notes: list[str] = []
         marks = [time.perf_counter()]
@@ -136,30 +125,16 @@ class WindowModel:
 
     def _runner_for(self, way: Attempt, engine: str) -> Runner:
         if self._runner is None or self._runner[:2] != (way, engine):
-            import torch
-
             self._runner = None  # before the next one takes memory
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is announced to go
-                    program = torch.jit.load(io.BytesIO(self._content), map_location=way.device.name)
-                runner = make_runner(program, len(self.sidecar.channels), self._window(way), way.device, engine)
-                self._runner = (way, engine, _Guarded(runner, self.sidecar.name, torch.jit.Error))
-            except torch.cuda.OutOfMemoryError as error:
-                raise MemoryError(str(error).splitlines()[0]) from error
-            except (RuntimeError, torch.jit.Error) as error:
-                what = str(error).strip().splitlines()[-1]
-                raise ValueError(
-                    f"The program of {self.sidecar.name} cannot be run by torch {torch.__version__}: {what}"
-                ) from error
+            self._runner = (way, engine, self.program.runner(self._window(way), way.device, engine))
         return self._runner[2]
 
     def _facts(self, way: Attempt, prepared: Prepared, axes: tuple[int, ...], engine: str) -> dict[str, Any]:
         sidecar, runner = self.sidecar, self._runner_for(way, engine)
         return {
-            "format": "TorchScript",
+            "format": self.program.format,
             "model": sidecar.name,
-            "sha256": sidecar.sha256,
+            "sha256": self.program.sha256,
             "channels": [f"{channel.image} in {channel.units}" for channel in sidecar.channels],
             "absent_channels": list(prepared.absent),
             "orientation": sidecar.orientation,
@@ -175,23 +150,6 @@ class WindowModel:
             "engine": runner.engine,
             "precision": runner.precision,
         }
-
-
-class _Guarded:
-    """A runner whose network may fail in its own way: that becomes a ValueError that says which network it was."""
-
-    def __init__(self, runner: Runner, name: str, failure: type[Exception]) -> None:
-        self._runner, self._name, self._failure = runner, name, failure
-        self.patch, self.classes = runner.patch, runner.classes
-        self.engine, self.precision = runner.engine, runner.precision
-
-    def __call__(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Logits (n, classes, z, y, x)."""
-        try:
-            return self._runner(windows)
-        except (RuntimeError, self._failure) as error:
-            what = str(error).strip().splitlines()[-1]
-            raise ValueError(f"The network {self._name} failed: {what}") from error
 
 
 def tracer_warnings(tracer: str, trained: tuple[str, ...]) -> list[str]:

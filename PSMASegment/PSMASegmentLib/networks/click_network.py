@@ -4,58 +4,53 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from PSMASegmentLib.networks.channels import CHANNELS, input_channels
+from PSMASegmentLib.networks.openvino_ir import compiled_for_cpu, is_installed, model_of, read_ir
 from PSMASegmentLib.networks.package import Flips, ModelPackage, require_trust
 from PSMASegmentLib.networks.request import ClickRequest
 
 if TYPE_CHECKING:
     import torch
 
+Answer = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+"""Gives the probability (z, y, x) for input channels (c, z, y, x)."""
+
 
 class ClickNetwork:
     """A loaded network; keep it, loading costs more than asking."""
 
-    def __init__(self, package: ModelPackage, network: torch.jit.ScriptModule) -> None:
-        self.package = package
-        self._network = network
+    def __init__(self, package: ModelPackage, answer: Answer, sha256: str | Mapping[str, str]) -> None:
+        """``answer`` is the network; ``sha256`` is that of what it was loaded from, or of each file by its name."""
+        self.package, self.sha256 = package, sha256
+        self._answer = answer
 
     @classmethod
     def load(cls, package: ModelPackage, threads: int | None = None) -> ClickNetwork:
         """Load the network of a package on the CPU; ``threads`` of it are used by the whole process (None: as it is).
 
-        Raises ImportError without torch, and ValueError for a package that is not trusted, is not the file that was
-        verified, or wants what this version does not know.
+        It is the OpenVINO export where the package has one and openvino is installed, else the TorchScript program.
+        Raises ImportError where nothing is installed that runs it, and ValueError for a program that is not trusted,
+        for a file that is not the one that was verified, and for a package that wants what this version does not know.
         """
-        import torch
-
-        require_trust(package)
         unknown = [name for name in package.channels if name not in CHANNELS]
         if unknown or package.kind != "click":
             raise ValueError(
                 f"The model package {package.folder} cannot be used here: kind {package.kind}, channels that this "
                 f"version does not know: {', '.join(unknown) or 'none'}. Update the software."
             )
-        if threads is not None:
-            torch.set_num_threads(threads)
-        # Verified and loaded are the same bytes, even if the file changes meanwhile.
-        content = package.network_file.read_bytes()
-        if hashlib.sha256(content).hexdigest() != package.sha256:
-            raise ValueError(f"{package.network_file} has changed since it was verified. Install the package again.")
-        try:
-            network = load_program(content)
-        except RuntimeError as error:
-            raise ValueError(
-                f"{package.network_file} cannot be loaded by torch {torch.__version__}: {error}"
-            ) from error
-        # Twice on nothing, so that the first click does not pay for what torch prepares.
+        as_data = runs_as_data(package)
+        answer = _exported(package, threads) if as_data else _trusted_program(package, threads)
+        # Twice on nothing, so that the first click does not pay for what is prepared then.
         for _ in range(2):
-            run_program(network, np.zeros((len(package.channels), *(package.voxels,) * 3), np.float32), package.flips)
-        return cls(package, network)
+            answer(np.zeros((len(package.channels), *(package.voxels,) * 3), np.float32))
+        return cls(package, answer, package.openvino if as_data else package.sha256)
 
     def probability(self, request: ClickRequest) -> npt.NDArray[np.float32]:
         """Probability (z, y, x on the grid of the request) that a voxel belongs to the lesion.
@@ -75,7 +70,52 @@ class ClickNetwork:
                 "Clicks without network work all the same."
             )
         channels = input_channels(request, package.channels)
-        return with_level(run_program(self._network, channels, package.flips), package.level)
+        return with_level(self._answer(channels), package.level)
+
+
+def runs_as_data(package: ModelPackage) -> bool:
+    """Whether a package is run from its OpenVINO export, which needs neither torch nor trust."""
+    return bool(package.openvino) and is_installed("openvino")
+
+
+def _trusted_program(package: ModelPackage, threads: int | None) -> Answer:
+    """The TorchScript program of a package. Raises as ``ClickNetwork.load``."""
+    try:
+        import torch
+    except ImportError as error:
+        if not package.openvino:
+            raise
+        raise ImportError(
+            "openvino (pip install 'psmatheranostics[openvino]') or torch (pip install 'psmatheranostics[network]'), "
+            f"one of which the network {package.name} needs: {error}"
+        ) from error
+    require_trust(package)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    # Verified and loaded are the same bytes, even if the file changes meanwhile.
+    content = package.network_file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != package.sha256:
+        raise ValueError(f"{package.network_file} has changed since it was verified. Install the package again.")
+    try:
+        network = load_program(content)
+    except RuntimeError as error:
+        raise ValueError(f"{package.network_file} cannot be loaded by torch {torch.__version__}: {error}") from error
+    return lambda channels: run_program(network, channels, package.flips)
+
+
+def _exported(package: ModelPackage, threads: int | None) -> Answer:
+    """The OpenVINO export of a package. Raises ValueError where it has changed or cannot be loaded."""
+    import openvino
+
+    ir = read_ir(package.folder, package.openvino)
+    shape = (1, len(package.channels), *(package.voxels,) * 3)
+    try:
+        network = compiled_for_cpu(model_of(ir, shape), threads or 0)  # 0: as many as openvino wants
+    except RuntimeError as error:
+        raise ValueError(
+            f"The OpenVINO export of {package.folder} cannot be loaded by openvino {openvino.__version__}: {error}"
+        ) from error
+    return lambda channels: run_export(network, channels, package.flips)
 
 
 def load_program(content: bytes) -> torch.jit.ScriptModule:
@@ -104,6 +144,16 @@ def run_program(
             raise RuntimeError(what) from error
         straight = [torch.flip(answer, axes) for answer, axes in zip(logits, flips, strict=True)]
         probability: npt.NDArray[np.float32] = torch.sigmoid(torch.stack(straight).mean(dim=0)).numpy()
+    return probability
+
+
+def run_export(network: Any, channels: npt.NDArray[np.float32], flips: Flips = ((),)) -> npt.NDArray[np.float32]:
+    """As ``run_program``, of a network that OpenVINO compiled for one question (1, c, z, y, x) at a time."""
+    total = np.zeros(channels.shape[1:], np.float32)
+    for axes in flips:
+        question = np.flip(channels, tuple(axis + 1 for axis in axes))
+        total += np.flip(network([np.ascontiguousarray(question)[None]])[0][0, 0], axes)
+    probability: npt.NDArray[np.float32] = special.expit(total / np.float32(len(flips)))
     return probability
 
 

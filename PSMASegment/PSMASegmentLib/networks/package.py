@@ -4,6 +4,10 @@ A package is a folder with ``model.ts`` (TorchScript), ``model.json`` (what it e
 and ``card.md`` (for people). There are two kinds: "click" networks refine a lesion around a click, "segmentation"
 networks look at whole studies and are described as in ``inference.sidecar``. TorchScript is a program: a package that
 does not come with this software is only run after it was trusted, for exactly this network.
+
+A package may also hold the same network as an OpenVINO export, ``model.xml`` and ``model.bin``, whose SHA-256 stand in
+``model.json`` as {"openvino": {"model.xml": ..., "model.bin": ...}}. That is data and no program: on the CPU it runs
+without torch and without trust. See ``openvino_ir``.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from typing import Any
 
 import PSMASegmentLib
 from PSMASegmentLib.inference.sidecar import Sidecar, parse_sidecar
+from PSMASegmentLib.networks.openvino_ir import verified_hashes
 from PSMASegmentLib.networks.trust import Confirm, TrustList, file_sha256
 
 Flips = tuple[tuple[int, ...], ...]
@@ -49,7 +54,8 @@ _CLICK_FIELDS: _Types = {
 class Package:
     """A package whose files agree with their description.
 
-    ``training`` and ``metrics`` say how it was made and what it reached.
+    ``training`` and ``metrics`` say how it was made and what it reached. ``openvino`` has the SHA-256 of each file of
+    the OpenVINO export by its name; it is empty for a package without.
     """
 
     folder: Path
@@ -59,6 +65,7 @@ class Package:
     sha256: str
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    openvino: Mapping[str, str]
 
     @property
     def network_file(self) -> Path:
@@ -193,6 +200,7 @@ def read_any_package(folder: Path) -> Package:
         )
     common: dict[str, Any] = {
         "folder": folder,
+        "openvino": verified_hashes(folder, values),
         **{name: values[name] for name in ("name", "title", "kind", "sha256", "training", "metrics")},
     }
     if kind == SEGMENTATION:

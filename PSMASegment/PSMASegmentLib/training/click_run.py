@@ -20,6 +20,7 @@ from PSMASegmentLib.training.click_test import best_level, click_curves, summary
 from PSMASegmentLib.training.config import TrainingConfig
 from PSMASegmentLib.training.export import described, torchscript, write_package
 from PSMASegmentLib.training.loop import Progress, Training, part
+from PSMASegmentLib.training.openvino_export import openvino_export, with_half_kernels
 from PSMASegmentLib.training.organ_maps import maps_to_test_on, maps_to_train_on, read_organ_maps, spread
 
 FLIPS = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
@@ -29,6 +30,7 @@ _LEVEL_CROPS = 200
 _LEVEL_SEED = 30_000_001
 # Shares of the work for the progress: reading, training, testing.
 _READ, _TRAINED = 0.02, 0.95
+_TESTED = 0.98  # of the export
 
 
 def train_click_network(
@@ -59,7 +61,8 @@ def export_click_network(config: TrainingConfig, progress: Progress | None = Non
 
 def _export(config: TrainingConfig, training: Training, files: Sequence[Path], progress: Progress | None) -> Package:
     """The package: its border is chosen on men trained on, its figures are from men held out."""
-    program = torchscript(training.averaged, len(config.channels), REQUEST_VOXELS)
+    rounded = with_half_kernels(training.averaged)
+    program = torchscript(rounded, len(config.channels), REQUEST_VOXELS)
     network = load_program(program)
 
     def ask(request: ClickRequest) -> npt.NDArray[np.float32]:
@@ -69,8 +72,14 @@ def _export(config: TrainingConfig, training: Training, files: Sequence[Path], p
     level = best_level(ask, known, min(_LEVEL_CROPS, config.test_crops), _LEVEL_SEED)
     held_out = read_organ_maps(spread(maps_to_test_on(config.organ_maps), _TEST_MAPS))
     curves = click_curves(
-        lambda request: with_level(ask(request), level), held_out, config.test_crops, progress=progress
+        lambda request: with_level(ask(request), level),
+        held_out,
+        config.test_crops,
+        progress=part(progress, 0.0, _TESTED),
     )
+    ir, lacking = openvino_export(rounded, len(config.channels), (REQUEST_VOXELS,))
+    if progress is not None:
+        progress(1.0, lacking or "Writing the package")
     trained = {
         "data": "synthetic: crops painted on real organ maps",
         "settings": config.shaping_settings(),
@@ -86,7 +95,7 @@ def _export(config: TrainingConfig, training: Training, files: Sequence[Path], p
         "parameters": sum(weights.numel() for weights in training.averaged.parameters()),
     }
     description = _description(config, program, level, trained, summary(curves))
-    return write_package(config.output / "package", program, description, card_text(description))
+    return write_package(config.output / "package", program, description, card_text(description), ir)
 
 
 def _description(

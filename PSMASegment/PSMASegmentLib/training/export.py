@@ -1,4 +1,4 @@
-"""A trained network as a package: TorchScript, what it expects, and a card for people."""
+"""A trained network as a package: TorchScript, OpenVINO export, what it expects, and a card for people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PSMASegmentLib.networks.openvino_ir import FIELD, IR_FILES, WEIGHTS_FILE, XML_FILE, OpenVinoIr
 from PSMASegmentLib.networks.package import (
     CARD_FILE,
     DESCRIPTION_FILE,
@@ -22,6 +23,10 @@ from PSMASegmentLib.training.run_config import RunConfig
 
 if TYPE_CHECKING:
     import torch
+
+
+LARGEST_BYTES = 16_000_000
+"""Of all files of a package together."""
 
 
 def torchscript(network: torch.nn.Module, channels: int, voxels: int, frozen: bool = True) -> bytes:
@@ -53,14 +58,41 @@ def described(config: RunConfig, program: bytes) -> dict[str, Any]:
     }
 
 
-def write_package(folder: Path, program: bytes, description: Mapping[str, Any], card: str) -> Package:
-    """Write a package and read it back, which verifies it. Files of a package that was there are replaced."""
+def write_package(
+    folder: Path, program: bytes, description: Mapping[str, Any], card: str, ir: OpenVinoIr | None = None
+) -> Package:
+    """Write a package, with its OpenVINO export where there is one, and read it back, which verifies it.
+
+    Files of a package that was there are replaced. Raises ValueError for a package that is too large; nothing is
+    written then.
+    """
+    exported = {} if ir is None else {XML_FILE: ir.xml, WEIGHTS_FILE: ir.weights}
+    if ir is not None:
+        description = {**description, FIELD: dict(ir.sha256)}
+    contents = {
+        NETWORK_FILE: program,
+        **exported,
+        CARD_FILE: card.encode(),
+        DESCRIPTION_FILE: (json.dumps(description, indent=2) + "\n").encode(),  # last: without it there is no package
+    }
+    require_small(str(description["name"]), {name: len(content) for name, content in contents.items()})
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / NETWORK_FILE, program)
-    _write(folder / CARD_FILE, card.encode())
-    # Last: a folder without description is no package.
-    _write(folder / DESCRIPTION_FILE, (json.dumps(description, indent=2) + "\n").encode())
+    for name, content in contents.items():
+        _write(folder / name, content)
+    for name in set(IR_FILES) - exported.keys():  # of the package that was there: nothing describes them any more
+        (folder / name).unlink(missing_ok=True)
     return read_any_package(folder)
+
+
+def require_small(name: str, sizes: Mapping[str, int]) -> None:
+    """Raise ValueError, with the size of each file in bytes, where a package of that name would be too large."""
+    total = sum(sizes.values())
+    if total > LARGEST_BYTES:
+        files = ", ".join(f"{file} {size / 1e6:.1f}" for file, size in sizes.items())
+        raise ValueError(
+            f"The package {name} would have {total / 1e6:.1f} MB ({files}), and the largest package has "
+            f"{LARGEST_BYTES / 1e6:.0f} MB. Choose smaller widths."
+        )
 
 
 def _write(path: Path, content: bytes) -> None:
