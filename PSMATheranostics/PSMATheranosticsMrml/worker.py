@@ -56,8 +56,8 @@ class Worker:
     """Keeps a click network loaded in the worker and sends it one request after the other.
 
     ``onState`` is called whenever ``state`` or ``message`` changes. Everything happens in the main thread and nothing
-    waits. Without PyTorch or a package the state is ``OFF`` and the message says what to install. The process is shared
-    with whoever works on whole studies; it lives until this is closed.
+    waits. Without a package, or what runs it, the state is ``OFF`` and the message says what to install. The process is
+    shared with whoever works on whole studies; it lives until this is closed.
 
     Usage:
         worker = Worker(onState=lambda: label.setText(worker.message))
@@ -198,8 +198,8 @@ class Worker:
             return ""
         if importlib.util.find_spec("torch") is None:
             return _(
-                "The click network needs PyTorch: install the extension PyTorch in the Extensions Manager, let it "
-                "install PyTorch, and restart Slicer."
+                "The click network needs OpenVINO or PyTorch: type slicer.util.pip_install('openvino') in the Python "
+                "Console, or let the extension PyTorch of the Extensions Manager install PyTorch; then restart Slicer."
             ) + (" " + _unrefined())
         try:
             require_trust(packages[-1])

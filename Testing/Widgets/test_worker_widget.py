@@ -156,7 +156,7 @@ def test_without_torch_it_is_off_and_says_what_to_install(worker: Any, trusted: 
     )
     worker.start()
     assert worker.state == "off"
-    assert "install the extension PyTorch" in worker.message
+    assert "slicer.util.pip_install" in worker.message
 
 
 def test_an_openvino_export_needs_neither_torch_nor_trust(worker: Any, home: Path, models: Path, monkeypatch: Any):
@@ -176,7 +176,7 @@ def test_an_openvino_export_needs_neither_torch_nor_trust(worker: Any, home: Pat
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: name in there or None)
     assert worker._whyOff() == "" and worker.package.folder == folder
     there.clear()
-    assert "install the extension PyTorch" in worker._whyOff()
+    assert "slicer.util.pip_install" in worker._whyOff()
 
 
 def test_a_package_that_is_not_trusted_is_off_and_says_how_to_trust_it(worker: Any, trusted: Path, home: Path):
