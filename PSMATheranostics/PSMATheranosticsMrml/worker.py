@@ -186,8 +186,7 @@ class Worker:
 
     def _whyOff(self) -> str:
         """What is missing, "" for nothing."""
-        from PSMASegmentLib.networks.click_network import runs_as_data
-        from PSMASegmentLib.networks.package import damaged_packages, installed_packages, require_trust
+        from PSMASegmentLib.networks.package import damaged_packages, installed_packages, require_trust, runs_as_data
 
         packages = installed_packages("click")
         if not packages:

@@ -17,6 +17,7 @@ from PSMASegmentLib.networks.package import (
     damaged_packages,
     model_folders,
     require_trust,
+    runs_as_data,
     segmentation_packages,
 )
 from PSMASegmentLib.networks.trust import Confirm
@@ -82,6 +83,6 @@ class PackageModel:
 
 def _runs_as_data(package: SegmentationPackage, settings: Mapping[str, Any]) -> bool:
     """Whether the OpenVINO export is asked: on the CPU, where openvino is installed and no other engine is wanted."""
-    if not package.openvino or settings.get("engine", "auto") not in ("auto", "openvino"):
+    if settings.get("engine", "auto") not in ("auto", "openvino") or not runs_as_data(package):
         return False
-    return is_installed("openvino") and not choose_device(settings.get("device")).is_cuda
+    return not choose_device(settings.get("device")).is_cuda

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy import special
 
 from PSMASegmentLib.networks.channels import CHANNELS, input_channels
-from PSMASegmentLib.networks.openvino_ir import compiled_for_cpu, is_installed, model_of, read_ir
-from PSMASegmentLib.networks.package import Flips, ModelPackage, require_trust
+from PSMASegmentLib.networks.openvino_ir import compiled_for_cpu, model_of, read_ir
+from PSMASegmentLib.networks.package import Flips, ModelPackage, require_trust, runs_as_data
 from PSMASegmentLib.networks.request import ClickRequest
 
 if TYPE_CHECKING:
@@ -71,11 +71,6 @@ class ClickNetwork:
             )
         channels = input_channels(request, package.channels)
         return with_level(self._answer(channels), package.level)
-
-
-def runs_as_data(package: ModelPackage) -> bool:
-    """Whether a package is run from its OpenVINO export, which needs neither torch nor trust."""
-    return bool(package.openvino) and is_installed("openvino")
 
 
 def _trusted_program(package: ModelPackage, threads: int | None) -> Answer:

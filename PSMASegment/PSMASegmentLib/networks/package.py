@@ -22,7 +22,7 @@ from typing import Any
 
 import PSMASegmentLib
 from PSMASegmentLib.inference.sidecar import Sidecar, parse_sidecar
-from PSMASegmentLib.networks.openvino_ir import verified_hashes
+from PSMASegmentLib.networks.openvino_ir import is_installed, verified_hashes
 from PSMASegmentLib.networks.trust import Confirm, TrustList, file_sha256
 
 Flips = tuple[tuple[int, ...], ...]
@@ -267,6 +267,11 @@ def trust_package(folder: Path) -> Package:
     package = read_any_package(folder)
     trusted_programs().add(package.sha256)
     return package
+
+
+def runs_as_data(package: Package) -> bool:
+    """Whether a package is run from its OpenVINO export, which needs neither torch nor trust."""
+    return bool(package.openvino) and is_installed("openvino")
 
 
 def require_trust(package: Package, confirm: Confirm | None = None) -> None:
