@@ -1,11 +1,11 @@
-# make demo | test | bench | soak | evaluate-clicks | train-smoke | phantom-page | lint | screenshots | translations: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
+# make demo | test | bench | soak | evaluate-clicks | train-smoke | diversity-study | phantom-page | lint | screenshots | translations: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke phantom-page screenshots translations parity clean
+.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke diversity-study phantom-page screenshots translations parity clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/psma demo --case demo-case
@@ -46,6 +46,12 @@ evaluate-clicks: $(VENV)/.testing
 # Training is killed, goes on, and its package is asked, for each kind of network: some minutes on the CPU.
 train-smoke: $(VENV)/.testing
 	$(BIN)/python Testing/train_smoke.py
+
+# Does the Dice of networks go along with the diversity of the synthetic studies they learn from? An hour or two on the CPU; goes on after a stop.
+diversity-study: $(VENV)/.testing
+	@test -n "$(PSMA_TEST_DATA)" || (echo "PSMA_TEST_DATA must name the folder of test data with psma-organ-labels" && exit 1)
+	$(BIN)/python Testing/Studies/diversity_and_dice.py $(or $(TO),build/diversity-study) \
+		--organ-maps "$(PSMA_TEST_DATA)/psma-organ-labels"
 
 # Twelve random synthetic men on real organ maps, beside a table of published figures and those of 42 such men.
 phantom-page: $(VENV)/.testing
