@@ -26,10 +26,11 @@ _RAISED, _STANDS_OUT = 0.85, 1.5  # most lesions take up at least so many times 
 _SOFT = (Tissue.FAT, Tissue.MUSCLE, Tissue.BLOOD, Tissue.PROSTATE)
 _BONE = (Tissue.CORTEX, Tissue.MARROW)
 _ANYWHERE: tuple[tuple[Tissue, ...], ...] = (_SOFT, _BONE, (Tissue.LUNG,), (Tissue.LIVER,))
-_ANYWHERE_SHARES = (0.43, 0.37, 0.08, 0.12)
+_ANYWHERE_SHARES = (0.4, 0.34, 0.08, 0.18)
 """Where lesions lie that follow no plan: a spread of sites teaches more than their number does (LION)."""
 
 _ANYWHERE_ML, _ANYWHERE_SPREAD, _ANYWHERE_SUV = 1.2, 1.2, 10.0  # medians and an SD of the logarithm: working values
+_LARGE, _LARGE_ML = 0.15, (5.0, 80.0)  # share of large ones, which networks otherwise take for organs
 _MISPLACED_MM, _PRIOR_SIZES = 6.0, (0.6, 1.5)
 _MISSED, _EXTRA, _STILL_MARKED = 0.15, 0.2, 0.5
 """A registered mask of another study: working values."""
@@ -80,15 +81,20 @@ def lesions_in(
             lesion = replace(lesion, suv_max=_standing_out(rng, lesion, block, uptake, level))
             (lesions if kept or planned is target else gone).append(lesion)
     for _ in range(int(rng.choice((0, 1, 2, 4), p=(0.6, 0.22, 0.12, 0.06)))):
-        at = place_of(block, tissues_anywhere(rng), rng)
+        at = place_anywhere(rng, block)
         if at is not None:
             lesions.append(lesion_anywhere(rng, (float(at[0]), float(at[1]), float(at[2])), block, uptake, level))
     return lesions, gone
 
 
-def tissues_anywhere(rng: np.random.Generator) -> tuple[Tissue, ...]:
-    """Where a lesion lies that follows no plan."""
-    return _ANYWHERE[int(rng.choice(len(_ANYWHERE), p=_ANYWHERE_SHARES))]
+def place_anywhere(rng: np.random.Generator, block: Block) -> NDArray[np.float64] | None:
+    """A place (x, y, z) for a lesion that follows no plan; None where there is no tissue for one."""
+    count = len(_ANYWHERE)
+    for chosen in rng.choice(count, count, replace=False, p=_ANYWHERE_SHARES):
+        place = place_of(block, _ANYWHERE[int(chosen)], rng)
+        if place is not None:
+            return place
+    return None
 
 
 def lesion_anywhere(
@@ -96,6 +102,8 @@ def lesion_anywhere(
 ) -> Planned:
     """A lesion of any size and uptake at a point of a crop."""
     volume = float(np.clip(rng.lognormal(np.log(_ANYWHERE_ML), _ANYWHERE_SPREAD), 0.2, 60.0))
+    if rng.random() < _LARGE:
+        volume = float(np.exp(rng.uniform(*np.log(_LARGE_ML))))
     suv_max = level * float(rng.lognormal(np.log(_ANYWHERE_SUV), 0.75))
     body = _random_lobe(rng, at, radii_for(volume, float(rng.uniform(1.0, 2.2))), suv_max)
     lobes = [body]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from PSMASegmentLib.training.crop_view import View
 
 _SPECT_TRACER = "68Ga-PSMA-11"  # which men are drawn with, of whom a day after 177Lu-PSMA less is left
 _SPREAD = (0.6, 1.6)  # of each tissue
-_SPOT_SIZES = (0.8, 1.3)
+_SPOT_SIZES, _MOST_SPOTS = (0.8, 1.3), 3
 _SCALE, _SPECT_SCALE = (0.8, 1.25), (0.5, 2.0)  # of all of them
 _ENLARGED, _ENLARGED_SUV = 0.3, (1.0, 3.0)  # share of men with uptake of a benign prostate, and how much more
 _BONE = (Tissue.CORTEX, Tissue.MARROW)
@@ -75,10 +76,14 @@ def paint_physiology(
 
 
 def spots_of(rng: np.random.Generator, body: Body, view: View, tracer: str, scale: float) -> list[Spot]:
-    """Ganglia, throat, hot stretches of bowel and ureter and the like, where they lie in this man, in a crop of him."""
+    """Ganglia, throat, hot stretches of bowel and ureter and the like, where they lie in this man, in a crop of him.
+
+    There are up to three times as many as men have: few lie in one crop, and each looks like a lesion.
+    """
     tracer = tracer if tracer in TRACERS else _SPECT_TRACER
     found = []
-    for spot in draw_spots(rng, rng, body.fit, body.block, tracer):
+    drawn = [draw_spots(rng, rng, body.fit, body.block, tracer) for _ in range(int(rng.integers(1, _MOST_SPOTS + 1)))]
+    for spot in chain.from_iterable(drawn):
         value = scale * spot.body.suv_max * float(np.exp(rng.uniform(*np.log(_SPREAD))))
         lobe = view.lesion(Planned(Region(""), (spot.body,), value), float(rng.uniform(*_SPOT_SIZES)), value).lobes[0]
         found.append(replace(spot, body=replace(lobe, suv_max=value)))

@@ -25,9 +25,9 @@ from PSMASegmentLib.training.crop_anatomy import vary_anatomy
 from PSMASegmentLib.training.crop_lesions import (
     lesion_anywhere,
     lesions_in,
+    place_anywhere,
     prior_of,
     target_of,
-    tissues_anywhere,
 )
 from PSMASegmentLib.training.crop_scan import Scanner, beyond_view, crop_ct, largest_margin_mm, random_scanner
 from PSMASegmentLib.training.crop_uptake import crop_uptake, paint_physiology, scale_of, spots_anywhere, spots_of
@@ -174,7 +174,7 @@ class StudyCrops:
         gone = [view.lesion(planned, 1.0, planned.suv_max) for planned in plan] if free else []
         if not free:
             lesions, gone = lesions_in(rng, plan, target, view, block, uptake, level)
-            place = None if target else place_of(inner(block, margin), tissues_anywhere(rng), rng)
+            place = None if target else place_anywhere(rng, inner(block, margin))
             if place is not None:
                 lesions.append(lesion_anywhere(rng, as_point(place), block, uptake, level))
         return _painted(rng, block, suv, lesions, gone, scanner, margin, modality, tracer)
@@ -217,7 +217,7 @@ def _aim(rng: np.random.Generator, body: Body, free: bool, target: Planned | Non
         chosen = int(rng.choice(len(_AIMED), p=[share for _, share in _AIMED]))
         place = place_of(body.block, _AIMED[chosen][0], rng)
     elif not free:
-        place = place_of(body.block, tissues_anywhere(rng), rng)
+        place = place_anywhere(rng, body.block)
     elif rng.random() < _IN_BODY:
         place = place_of(body.block, (Tissue.FAT, Tissue.MUSCLE, Tissue.MARROW, Tissue.LUNG, Tissue.BRAIN), rng)
     if place is None:
