@@ -50,7 +50,6 @@ modalities: [PET, SPECT]
 channels: [emission, ct, prior]
 widths: [4, 8]
 strides: [2]
-fine_width: 4
 spacing_mm: 6.0
 voxels: 24
 window: 32
@@ -185,11 +184,11 @@ def test_a_network_whose_package_would_be_too_large_is_refused_before_training(c
 
 def test_another_window_gives_the_same_answer_away_from_its_rim(package, torch):
     program = torch.jit.load(str(package.network_file))
-    inputs = torch.randn(1, 3, 48, 48, 48, generator=torch.Generator().manual_seed(1))
+    inputs = torch.randn(1, 3, 64, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        whole, inner = program(inputs), program(inputs[..., 8:40, 8:40, 8:40])
-    assert whole.shape == (1, 2 + len(ORGAN_CLASSES), 48, 48, 48)
-    assert torch.allclose(whole[..., 20:28, 20:28, 20:28], inner[..., 12:20, 12:20, 12:20], atol=1e-4)
+        whole, inner = program(inputs), program(inputs[..., 8:56, 8:56, 8:56])
+    assert whole.shape == (1, 2 + len(ORGAN_CLASSES), 64, 64, 64)
+    assert torch.allclose(whole[..., 28:36, 28:36, 28:36], inner[..., 20:28, 20:28, 20:28], atol=1e-4)
 
 
 def test_training_goes_on_from_a_package_or_a_checkpoint_and_refuses_another_network(package, config, torch):
@@ -230,8 +229,8 @@ def test_a_network_with_more_inputs_begins_with_the_answers_of_one_with_fewer(co
         take_weights(many, str(tmp_path / "checkpoint.pt"))
         assert torch.allclose(many(inputs), few(inputs[:, :1]), atol=1e-5)
     many(inputs)[:, 1].sum().backward()
-    learned = many.state_dict(keep_vars=True)["2.0.weight"].grad
-    assert float(learned[:, 8:24].abs().sum()) > 0.0  # what reads the new inputs is learned from the first step on
+    learned = many.state_dict(keep_vars=True)["1.conv_0.conv.weight"].grad
+    assert float(learned[:, 8:].abs().sum()) > 0.0  # what reads the new inputs is learned from the first step on
     torch.save({"round": 1, "network": many.state_dict(), "averaged": many.state_dict()}, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match="at least its own, in its order"):
         take_weights(few, str(tmp_path / "checkpoint.pt"))

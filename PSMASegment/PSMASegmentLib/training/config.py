@@ -17,10 +17,11 @@ class TrainingConfig(RunConfig):
     """One run of kind "click".
 
     A round is ``batch`` painted crops with lesions of ``volume_ml``, each answered ``interactions`` times with another
-    click after each answer.
+    click after each answer. ``fine_width`` are the channels of the network on its finest grid.
     """
 
     kind: str = "click"
+    fine_width: int = 8
     interactions: int = 3
     volume_ml: tuple[float, float] = (0.3, 80.0)
     channels: tuple[str, ...] = tuple(CHANNELS)
@@ -28,7 +29,7 @@ class TrainingConfig(RunConfig):
     def check(self, where: Path) -> None:
         """Raise ValueError that says which setting of the file ``where`` makes no sense."""
         super().check(where)
-        self.require_positive(where, ("interactions",))
+        self.require_positive(where, ("interactions", "fine_width"))
         unknown = [name for name in self.channels if name not in CHANNELS]
         if unknown:
             raise ValueError(f"{where}: there are no channels {', '.join(unknown)}; there are {', '.join(CHANNELS)}.")

@@ -17,11 +17,11 @@ class RunConfig:
     """The settings that runs of each ``kind`` have. Only ``name``, ``organ_maps`` and ``output`` must be given.
 
     ``organ_maps`` is a folder of organ maps KIND_PATIENT_DATE.nii.gz, of which ``maps`` are used (0: all). There are
-    ``rounds`` of ``batch`` painted crops. ``widths`` are the channels of the levels of the network, ``strides`` the
-    steps between them and ``fine_width`` the channels on its finest grid. ``averaging`` is the share that the averaged
-    weights keep at each step. ``threads`` of the CPU are used; ``device`` is "cpu" or "cuda". A checkpoint is written
-    to ``output`` every ``checkpoint_s`` seconds, and the package to ``output``/package at the end, tested on
-    ``test_crops`` painted crops of held-out men. ``note`` goes into its card.
+    ``rounds`` of ``batch`` painted crops. ``widths`` are the channels of the levels of the network and ``strides`` the
+    steps between them. ``averaging`` is the share that the averaged weights keep at each step. ``threads`` of the CPU
+    are used; ``device`` is "cpu" or "cuda". A checkpoint is written to ``output`` every ``checkpoint_s`` seconds, and
+    the package to ``output``/package at the end, tested on ``test_crops`` painted crops of held-out men. ``note`` goes
+    into its card.
     """
 
     name: str
@@ -36,7 +36,6 @@ class RunConfig:
     batch: int = 8
     widths: tuple[int, ...] = (16, 32, 64, 96)
     strides: tuple[int, ...] = (2, 2, 2)
-    fine_width: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     averaging: float = 0.998
@@ -57,7 +56,7 @@ class RunConfig:
         """Raise ValueError that says which setting of the file ``where`` makes no sense."""
         if self.device not in ("cpu", "cuda"):
             raise ValueError(f'{where}: device is "{self.device}"; "cpu" and "cuda" are known.')
-        self.require_positive(where, ("rounds", "batch", "threads", "test_crops", "fine_width"))
+        self.require_positive(where, ("rounds", "batch", "threads", "test_crops"))
         if self.maps < 0 or self.seed < 0:
             raise ValueError(f"{where}: maps must be positive, or 0 for all, and seed 0 or more.")
         if len(self.strides) != len(self.widths) - 1 or not self.strides:

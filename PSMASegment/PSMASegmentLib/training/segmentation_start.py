@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     Weights = Mapping[str, torch.Tensor]
 
 # Parts of ``segmentation_task.new_network`` whose shape depends on the number of inputs: what gathers them, and what
-# reads the gathered channels, which come first there.
-_GATHER, _GATHER_BIAS = "0.weight", "0.bias"
-_READERS = ("1.submodule.model.0.conv.unit0.conv.weight", "1.submodule.model.0.residual.weight", "2.0.weight")
+# reads the gathered channels.
+_GATHER, _GATHER_BIAS, _READER = "0.weight", "0.bias", "1.conv_0.conv.weight"
 
 
 def take_weights(network: torch.nn.Module, start_from: str) -> None:
@@ -38,8 +37,8 @@ def take_weights(network: torch.nn.Module, start_from: str) -> None:
     if different:
         raise ValueError(
             f"The network of {start_from} is another one than that of this configuration ({len(different)} of "
-            f"{len(own)} arrays differ, {different[0]} first). Set organs, widths, strides and fine_width as it was "
-            "made with, and channels with at least its own, in its order; its model.json says how."
+            f"{len(own)} arrays differ, {different[0]} first). Set organs, widths and strides as it was made with, "
+            "and channels with at least its own, in its order; its model.json says how."
         )
     network.load_state_dict(weights)
 
@@ -50,7 +49,7 @@ def _shape(weights: Weights, name: str) -> tuple[int, ...] | None:
 
 def _fewer_inputs(weights: Weights, own: Weights) -> bool:
     """Whether two networks differ in nothing but that the first has fewer inputs."""
-    changing = {_GATHER, _GATHER_BIAS, *_READERS}
+    changing = {_GATHER, _GATHER_BIAS, _READER}
     same = weights.keys() == own.keys() and changing <= own.keys()
     return (
         same
@@ -61,18 +60,16 @@ def _fewer_inputs(weights: Weights, own: Weights) -> bool:
 
 def _with_more_inputs(weights: Weights, own: Weights) -> Weights:
     """The weights for a network with more inputs; those for what is new are its own, but nothing reads it yet."""
+    import torch
+
     wider = {name: value.clone() for name, value in weights.items()}
     gathered, inputs = weights[_GATHER].shape[:2]
     wider[_GATHER], wider[_GATHER_BIAS] = own[_GATHER].clone(), own[_GATHER_BIAS].clone()
     wider[_GATHER][:gathered] = 0.0
     wider[_GATHER][:gathered, :inputs] = weights[_GATHER]
     wider[_GATHER_BIAS][:gathered] = weights[_GATHER_BIAS]
-    for name in _READERS:
-        new = own[name].shape[1] - weights[name].shape[1]
-        wider[name] = own[name].clone()
-        wider[name][:, :gathered] = weights[name][:, :gathered]
-        wider[name][:, gathered : gathered + new] = 0.0
-        wider[name][:, gathered + new :] = weights[name][:, gathered:]
+    wider[_READER] = torch.zeros_like(own[_READER])
+    wider[_READER][:, :gathered] = weights[_READER]
     return wider
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from PSMASegmentLib.training.loop import checkpoint_of
@@ -56,39 +56,40 @@ class SegmentationTask:
 def new_network(config: SegmentationConfig) -> torch.nn.Module:
     """The network of a configuration with random weights; logits (n, classes, z, y, x) come out.
 
-    MONAI's U-Net with residual units thinks on a grid of half the voxels a side, where every 2 x 2 x 2 voxels are
-    channels, so that nothing is lost; a convolution that also sees these draws the border. On the full grid there is
-    only the last step: convolutions there cost most of the time and gain little at voxels as wide as the blur.
+    A U-Net of MONAI's double convolutions that thinks on a grid of half the voxels a side, where every 2 x 2 x 2 voxels
+    are channels, so that nothing is lost. On the full grid there is only the last step: convolutions there cost most of
+    the time and gain little at voxels as wide as the blur.
     """
     import torch
-    from monai.networks.layers.simplelayers import SkipConnection
-    from monai.networks.nets import UNet
 
-    gathered, fine, classes = 8 * len(config.channels), config.fine_width, len(config.classes)
-    unet = UNet(
-        spatial_dims=3,
-        in_channels=gathered,
-        out_channels=fine,
-        channels=config.widths,
-        strides=config.strides,
-        num_res_units=1,
-        norm="BATCH",
-        act=("RELU", {"inplace": True}),
-    )
-    border = torch.nn.Sequential(
-        torch.nn.Conv3d(gathered + fine, fine, 3, padding=1, bias=False),
-        torch.nn.BatchNorm3d(fine),
-        torch.nn.ReLU(inplace=True),
-    )
-    last = torch.nn.ConvTranspose3d(fine, classes, 2, stride=2)
+    gathered = 8 * len(config.channels)
+    last = torch.nn.ConvTranspose3d(config.widths[0], len(config.classes), 2, stride=2)
     # Almost every voxel is background: starting there spares the first rounds.
     assert last.bias is not None
     torch.nn.init.zeros_(last.bias)
     with torch.no_grad():
         last.bias[0] = _FIRST_LOGIT
-    return torch.nn.Sequential(
-        torch.nn.Conv3d(len(config.channels), gathered, 2, stride=2), SkipConnection(unet), border, last
+    gather = torch.nn.Conv3d(len(config.channels), gathered, 2, stride=2)
+    return torch.nn.Sequential(gather, *_level(gathered, config.widths, config.strides), last)
+
+
+def _level(inputs: int, widths: Sequence[int], strides: Sequence[int]) -> list[torch.nn.Module]:
+    """One level of the U-Net with those below it: ``inputs`` channels become ``widths[0]``."""
+    import torch
+    from monai.networks.layers.simplelayers import SkipConnection
+    from monai.networks.nets.basic_unet import TwoConv
+
+    def convolved(before: int) -> torch.nn.Module:
+        return TwoConv(3, before, widths[0], ("RELU", {"inplace": True}), "BATCH", bias=False)
+
+    if not strides:
+        return [convolved(inputs)]
+    below = torch.nn.Sequential(
+        torch.nn.MaxPool3d(strides[0]),
+        *_level(widths[0], widths[1:], strides[1:]),
+        torch.nn.ConvTranspose3d(widths[1], widths[0], strides[0], stride=strides[0]),
     )
+    return [convolved(inputs), SkipConnection(below), convolved(2 * widths[0])]
 
 
 def loss_parts(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
