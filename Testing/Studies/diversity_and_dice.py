@@ -70,7 +70,6 @@ NETWORK: Mapping[str, Any] = {
     "note": "Trained on synthetic studies alone, to compare training sets; not for use.",
     "batch": 4,
     "widths": [16, 32, 64, 80],
-    "strides": [2, 2, 2],
     "modalities": ["PET"],
     "tracers": [TRACER],
     "channels": ["emission"],

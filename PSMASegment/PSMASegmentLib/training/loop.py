@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float, str], None]
 _GRADIENT_NORM = 5.0
+_MOST_LEFT_OUT = 20  # steps in a row
 _UNREADABLE = (OSError, RuntimeError, EOFError, LookupError, pickle.UnpicklingError)
 
 
@@ -55,6 +56,7 @@ class Training:
         self.finished_rounds = 0
         self.seconds = 0.0
         self._task = task
+        self._left_out = 0
         self._device = _device(config)
         self._half = _half_type(self._device) if task.half else None
         self.network = task.network().to(self._device, memory_format=torch.channels_last_3d)
@@ -152,11 +154,26 @@ class Training:
         self._optimizer.zero_grad()
         self._scaler.scale(loss).backward()
         self._scaler.unscale_(self._optimizer)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
-        self._scaler.step(self._optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
+        self._count_left_out(bool(torch.isfinite(norm)))
+        if not self._left_out:
+            self._scaler.step(self._optimizer)
+            self._average()
         self._scaler.update()
-        self._average()
         return {"loss": float(loss.detach()), **figures}, self._task.answers(logits.detach())
+
+    def _count_left_out(self, is_finite: bool) -> None:
+        """Steps whose gradients are not finite are left out: half precision has such at times. Raise where all are.
+
+        Torch 2.13 was seen to give arbitrary gradients in bfloat16 on the CPU for kernels larger than their grid.
+        """
+        self._left_out = 0 if is_finite else self._left_out + 1
+        if self._left_out > _MOST_LEFT_OUT:
+            raise ValueError(
+                f"The gradients of {self._left_out} steps in a row were not finite (round {self.finished_rounds + 1}). "
+                "Delete the checkpoint and train with a lower learning_rate, or with fewer strides, so that the "
+                "coarsest grid has four voxels a side."
+            )
 
     def _average(self) -> None:
         """Move the averaged weights a little towards the present ones."""

@@ -46,8 +46,7 @@ class SegmentationConfig(RunConfig):
     kind: str = "segmentation"
     rounds: int = 20000
     batch: int = 4
-    widths: tuple[int, ...] = (24, 48, 80, 80, 80)
-    strides: tuple[int, ...] = (2, 2, 2, 2)
+    widths: tuple[int, ...] = (24, 48, 96, 128)
     averaging: float = 0.999
     modalities: tuple[str, ...] = ("PET",)
     tracers: tuple[str, ...] = ("68Ga-PSMA-11", "18F-DCFPyL", "18F-PSMA-1007")

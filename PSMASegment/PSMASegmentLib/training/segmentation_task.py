@@ -85,7 +85,7 @@ def _level(inputs: int, widths: Sequence[int], strides: Sequence[int]) -> list[t
     if not strides:
         return [convolved(inputs)]
     below = torch.nn.Sequential(
-        torch.nn.MaxPool3d(strides[0]),
+        torch.nn.Conv3d(widths[0], widths[0], strides[0], stride=strides[0]),
         *_level(widths[0], widths[1:], strides[1:]),
         torch.nn.ConvTranspose3d(widths[1], widths[0], strides[0], stride=strides[0]),
     )
