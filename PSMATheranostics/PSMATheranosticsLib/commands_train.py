@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from functools import partial
 from pathlib import Path
 
@@ -60,7 +59,9 @@ def train(options: argparse.Namespace, console: Console) -> int:
 
 def _without_openvino() -> str:
     """Why a package that was just made has no OpenVINO export."""
-    if importlib.util.find_spec("openvino") is not None:
+    from PSMASegmentLib.networks.openvino_ir import is_installed
+
+    if is_installed("openvino"):
         return "It has no OpenVINO export, because openvino cannot run this network, and needs torch to run."
     return (
         "It has no OpenVINO export and needs torch to run. To have one: pip install 'psmatheranostics[openvino]' and "

@@ -250,6 +250,16 @@ def test_steps_without_finite_gradients_are_left_out_and_too_many_are_an_error(c
         training._round()
 
 
+def test_half_precision_is_for_processors_that_have_it(torch, monkeypatch):
+    from PSMASegmentLib.training.loop import _half_type
+
+    for able, expected in (({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16), ({}, None)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
+        assert _half_type(torch.device("cpu")) is expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert _half_type(torch.device("cpu")) is None
+
+
 def test_a_network_with_more_inputs_begins_with_the_answers_of_one_with_fewer(config, tmp_path, torch):
     from PSMASegmentLib.training.segmentation_start import take_weights
     from PSMASegmentLib.training.segmentation_task import new_network

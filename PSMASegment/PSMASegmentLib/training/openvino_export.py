@@ -2,7 +2,7 @@
 
 Weights are stored as float16 where that loses nothing, and as float32 elsewhere. OpenVINO's own converter would round
 more: it puts batch norms into the kernels before them, which float16 then holds no longer, and variances of batch
-norms may be far beyond its range (24 million in a network of ours; float16 ends at 65504).
+norms may be far beyond its range (24 million in an earlier network; float16 ends at 65504).
 """
 
 from __future__ import annotations
