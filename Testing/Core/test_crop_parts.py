@@ -38,10 +38,10 @@ def test_a_view_shows_a_voxel_where_it_places_it(man):
         assert max(abs(v) for v in view.place(at)) <= 40.0 + 1e-6
 
 
-def test_views_are_mirrored_as_often_as_not_and_up_to_a_fifth_larger_or_smaller():
+def test_some_views_are_mirrored_and_all_are_up_to_a_fifth_larger_or_smaller():
     rng = np.random.default_rng(3)
     sizes = np.asarray([random_view(rng, np.zeros(3), 10.0).scale for _ in range(200)])
-    assert 0.4 < (sizes[:, 0] < 0.0).mean() < 0.6 and (sizes[:, 1:] > 0.0).all()
+    assert 0.1 < (sizes[:, 0] < 0.0).mean() < 0.2 and (sizes[:, 1:] > 0.0).all()
     assert 0.8 < np.abs(sizes).min() < 0.9 and 1.1 < np.abs(sizes).max() < 1.21
 
 

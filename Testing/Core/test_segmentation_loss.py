@@ -65,12 +65,13 @@ def test_labels_are_lesions_then_organs_and_nothing_is_learned_where_a_lesion_ca
 
 def test_each_lesion_is_compared_with_what_is_around_it_but_not_with_others():
     target = batch(crop(with_lesions=False), crop())
-    assert target.lesions == 2 and target.free.tolist() == [True, False]
+    lesions = target.lesions
+    assert lesions.count == 2 and target.free.tolist() == [True, False]
     for lesion, size in enumerate((512, 8)):
-        mine = target.owners == lesion
-        assert target.inside[mine].sum() == size
-        flat = target.labels.ravel()[target.places[mine]]
-        assert (flat[target.inside[mine]] == 1).all() and (flat[~target.inside[mine]] != 1).all()
+        mine = lesions.owners == lesion
+        assert lesions.inside[mine].sum() == size
+        flat = target.labels.ravel()[lesions.places[mine]]
+        assert (flat[lesions.inside[mine]] == 1).all() and (flat[~lesions.inside[mine]] != 1).all()
         assert (flat != IGNORED).all()
         assert mine.sum() == {512: 12**3, 8: 6**3}[size]
 
@@ -97,6 +98,25 @@ def test_missing_a_small_lesion_costs_about_as_much_as_missing_a_large_one():
     for part in ("lesion_dice_loss", "lesion_entropy"):
         assert without["small"][part] == pytest.approx(without["large"][part], rel=0.15)
     assert without["large"]["dice_loss"] > 10.0 * without["small"]["dice_loss"]  # all voxels together forget it
+
+
+def test_each_hot_spot_that_is_no_lesion_costs_alike_and_organs_are_none():
+    one = crop(with_lesions=False)
+    emission, organs = np.zeros_like(one.emission), np.zeros_like(one.organs)
+    large, cold, noise = (slice(2, 9),) * 3, (slice(12, 14),) * 3, (22, 22, slice(21, 23))
+    for where, kind, suv in ((large, 6, 9.0), (SMALL, 5, 4.0), (cold, 6, 1.0), (noise, 6, 4.0), (np.s_[0], 1, 40.0)):
+        emission[where], organs[where] = suv, kind  # the last is a kidney of 37 mL
+    target = batch(replace(one, emission=emission, organs=organs))
+    spots = target.spots
+    assert spots.count == 2 and spots.inside.all()  # not the cold one, noise or an organ
+    assert np.bincount(spots.owners).tolist() in ([343, 8], [8, 343])
+    cost = []
+    for where in (large, SMALL):
+        answer = target.labels.copy()
+        answer[0][where] = 1
+        cost.append(parts(certain(answer), target)["spots"])
+    assert cost[0] == pytest.approx(cost[1], rel=1e-3) and cost[0] > 1.0
+    assert parts(certain(target.labels), target)["spots"] < 1e-3
 
 
 def test_dice_and_entropy_are_those_of_monai_and_torch():

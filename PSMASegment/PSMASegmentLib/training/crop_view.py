@@ -17,6 +17,7 @@ from PSMASegmentLib.phantom.tissues import Tissue
 _AIR_HU = -1000
 _SCALE = 0.15  # men are painted up to this share larger or smaller
 _ASPECT = 0.05  # and that much along each axis besides
+_MIRRORED = 0.15  # few: the side tells the spleen from the liver and where the bowel lies
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class View:
 def random_view(rng: np.random.Generator, at: NDArray[np.float64], aside_mm: float) -> View:
     """A view with a point of the man (x, y, z; LPS mm) at most ``aside_mm`` from its middle along each axis."""
     size = float(rng.uniform(1.0 - _SCALE, 1.0 + _SCALE)) * rng.uniform(1.0 - _ASPECT, 1.0 + _ASPECT, 3)
-    if rng.random() < 0.5:
+    if rng.random() < _MIRRORED:
         size[0] = -size[0]
     x, y, z = (float(v) for v in at + rng.uniform(-aside_mm, aside_mm, 3) / np.abs(size))
     return View((x, y, z), (float(size[0]), float(size[1]), float(size[2])))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import cc3d
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -14,31 +16,42 @@ from PSMASegmentLib.inference.sidecar import CT, PRIOR
 from PSMASegmentLib.training.bodies import read_body
 from PSMASegmentLib.training.segmentation_cases import CaseCrops
 from PSMASegmentLib.training.segmentation_config import SegmentationConfig
-from PSMASegmentLib.training.study_crops import StudyCrop, StudyCrops
+from PSMASegmentLib.training.study_crops import HOT_SUV, StudyCrop, StudyCrops
 
 Array = npt.NDArray[np.float32]
 
 IGNORED, NOT_LESION = 255, 254
 """Labels of voxels where nothing is learned, and where only that it is no lesion."""
 _AROUND = 2  # voxels around a lesion that are compared with it
+_SPOT_ML = (0.25, 30.0)  # of hot spots: less is noise, more an organ that nobody takes for a lesion
 _DROPOUT_SEED = 1_000_003  # the crops of a round take the small numbers in its place
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Regions of a batch: ``places`` are voxels as flat indices of the labels, ``owners`` the region of each (from 0).
+
+    ``inside`` says which of them are of the region and which only beside it.
+    """
+
+    places: npt.NDArray[np.int64]
+    owners: npt.NDArray[np.int64]
+    inside: npt.NDArray[np.bool_]
+    count: int
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Inputs (n, channels, z, y, x) and the class of each voxel (n, z, y, x; uint8, also ``IGNORED``, ``NOT_LESION``).
 
-    Lesions once more, each with what is around it: ``places`` are voxels as flat indices of the labels, ``owners`` the
-    lesion (0 to ``lesions`` - 1) that each is of or beside, ``inside`` says which. ``free`` (n) says where there is no
-    lesion.
+    Once more each by itself: ``lesions`` with what is around them, and ``spots`` of physiological uptake that look like
+    lesions. ``free`` (n) says where there is no lesion.
     """
 
     inputs: Array
     labels: npt.NDArray[np.uint8]
-    places: npt.NDArray[np.int64]
-    owners: npt.NDArray[np.int64]
-    inside: npt.NDArray[np.bool_]
-    lesions: int
+    lesions: Regions
+    spots: Regions
     free: npt.NDArray[np.bool_]
 
 
@@ -99,33 +112,48 @@ def inputs_of(crop: StudyCrop, config: SegmentationConfig, rng: np.random.Genera
 
 def joined(crops: Sequence[StudyCrop], inputs: Sequence[Array], labels: Sequence[npt.NDArray[np.uint8]]) -> Batch:
     """A batch of crops with their inputs and the class of each voxel."""
-    places, owners, inside, count = [], [], [], 0
-    for number, crop in enumerate(crops):
-        allowed = labels[number] != IGNORED
-        for lesion, box in enumerate(ndimage.find_objects(crop.lesions), start=1):
-            if box is None:
-                continue
-            wide = tuple(slice(max(0, part.start - _AROUND), part.stop + _AROUND) for part in box)
-            part = crop.lesions[wide]
-            own = part == lesion
-            used = (own | (part == 0)) & allowed[wide]
-            where = np.nonzero(used)
-            flat = np.ravel_multi_index(
-                tuple(axis + cut.start for axis, cut in zip(where, wide, strict=True)), crop.lesions.shape
-            )
-            places.append(flat.astype(np.int64) + number * crop.lesions.size)
-            owners.append(np.full(flat.size, count, np.int64))
-            inside.append(own[used])
-            count += 1
     return Batch(
         inputs=np.stack(inputs),
         labels=np.stack(labels),
-        places=np.concatenate(places) if places else np.zeros(0, np.int64),
-        owners=np.concatenate(owners) if owners else np.zeros(0, np.int64),
-        inside=np.concatenate(inside) if inside else np.zeros(0, bool),
-        lesions=count,
+        lesions=_regions([crop.lesions for crop in crops], [known != IGNORED for known in labels], _AROUND),
+        spots=_regions([_spots(crop) for crop in crops], [(known != 1) & (known != IGNORED) for known in labels], 0),
         free=np.array([not crop.lesions.any() for crop in crops]),
     )
+
+
+def _regions(numbered: Sequence[npt.NDArray[Any]], allowed: Sequence[npt.NDArray[np.bool_]], around: int) -> Regions:
+    """Regions of arrays that number them from 1, with the voxels up to ``around`` beside them that are of none."""
+    places, owners, inside, count = [], [], [], 0
+    for crop, (numbers, usable) in enumerate(zip(numbered, allowed, strict=True)):
+        for number, box in enumerate(ndimage.find_objects(numbers), start=1):
+            if box is None:
+                continue
+            wide = tuple(slice(max(0, part.start - around), part.stop + around) for part in box)
+            own = numbers[wide] == number
+            used = (own | (around > 0) & (numbers[wide] == 0)) & usable[wide]
+            where = [axis + cut.start for axis, cut in zip(np.nonzero(used), wide, strict=True)]
+            flat = np.ravel_multi_index(tuple(where), numbers.shape)
+            places.append(flat.astype(np.int64) + crop * numbers.size)
+            owners.append(np.full(flat.size, count, np.int64))
+            inside.append(own[used])
+            count += 1
+    none = np.zeros(0, np.int64)
+    return Regions(
+        np.concatenate([none, *places]),
+        np.concatenate([none, *owners]),
+        np.concatenate([none.astype(bool), *inside]),
+        count,
+    )
+
+
+def _spots(crop: StudyCrop) -> npt.NDArray[np.int32]:
+    """Hot physiological uptake of a crop, numbered from 1: connected voxels of one class, as large as lesions."""
+    hot = np.where(crop.emission >= HOT_SUV[crop.modality], crop.organs, np.uint8(0))
+    parts: npt.NDArray[np.int32] = cc3d.connected_components(hot, connectivity=26, out_dtype=np.uint32).astype(np.int32)
+    volumes_ml = np.bincount(parts.ravel()) * (crop.spacing_mm**3 / 1000.0)
+    is_spot = (volumes_ml >= _SPOT_ML[0]) & (volumes_ml <= _SPOT_ML[1])
+    is_spot[0] = False
+    return np.where(is_spot, np.cumsum(is_spot), 0)[parts].astype(np.int32)
 
 
 def labels_of(crop: StudyCrop, organs: bool, background: int = 0) -> npt.NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from PSMASegmentLib.training.loop import checkpoint_of
-from PSMASegmentLib.training.segmentation_batches import IGNORED, NOT_LESION, Batch
+from PSMASegmentLib.training.segmentation_batches import IGNORED, NOT_LESION, Batch, Regions
 from PSMASegmentLib.training.segmentation_config import SegmentationConfig
 from PSMASegmentLib.training.segmentation_start import take_weights
 
@@ -18,6 +18,7 @@ _FREE_VOXELS = 50.0
 """Voxels taken for lesion, where there is none, that make half of the loss there."""
 _SMOOTH = 1.0
 _ORGAN_SHARE, _LESION_ENTROPY_SHARE = 0.5, 0.1
+_SPOT_SHARE = 2.0  # most spots are glands and bowel that are told apart early, and dilute the mean
 _FIRST_LOGIT = 3.0
 
 
@@ -96,8 +97,9 @@ def loss_parts(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
     """Parts of the loss of logits (n, classes, z, y, x), to be added.
 
     Cross entropy of all voxels, and of each lesion by itself; Dice of all lesion voxels, of each lesion by itself with
-    what is around it (so that 0.5 mL counts as much as 50 mL), and of organs; and what is taken for lesion in crops
-    that have none, s / (s + c). MONAI's losses want a volume for each class, which costs more than the network here.
+    what is around it (so that 0.5 mL counts as much as 50 mL), and of organs; what is taken for lesion of each hot spot
+    that is none, and in crops that have none, s / (s + c). MONAI's losses want a volume for each class, which costs
+    more than the network here.
     """
     import torch
 
@@ -118,8 +120,10 @@ def loss_parts(logits: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
     if bool(free.any()):
         taken = lesion[free].flatten(1).sum(1)
         parts["false_positive"] = (taken / (taken + _FREE_VOXELS)).sum() / len(free)
-    if batch.lesions:
-        parts.update(_each_lesion(lesion, entropy, batch))
+    if batch.lesions.count:
+        parts.update(_each_lesion(lesion, entropy, batch.lesions))
+    if batch.spots.count:
+        parts["spots"] = _SPOT_SHARE * _each_spot(lesion, batch.spots)
     if logits.shape[1] > 2:
         parts["organ_dice_loss"] = _ORGAN_SHARE * _organ_loss(log_p, own, labels, known)
     return parts
@@ -129,21 +133,40 @@ def _dice_loss(common: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
     return 1.0 - (2.0 * common + _SMOOTH) / (both + _SMOOTH)
 
 
-def _each_lesion(lesion: torch.Tensor, entropy: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+def _each_lesion(lesion: torch.Tensor, entropy: torch.Tensor, lesions: Regions) -> dict[str, torch.Tensor]:
     """Mean Dice loss and cross entropy of lesions, each with what is around it."""
-    import torch
-
-    places = torch.from_numpy(batch.places).to(lesion.device)
-    owners = torch.from_numpy(batch.owners).to(lesion.device)
-    inside = torch.from_numpy(batch.inside).to(lesion.device).float()
-
-    def summed(values: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(batch.lesions, device=lesion.device).index_add(0, owners, values)
-
+    places, inside, summed = _on(lesion, lesions)
     taken, size = lesion.flatten()[places], summed(inside)
     dice = _dice_loss(summed(taken * inside), summed(taken) + size)
     missed = summed(entropy.flatten()[places] * inside) / size
     return {"lesion_dice_loss": dice.mean(), "lesion_entropy": _LESION_ENTROPY_SHARE * missed.mean()}
+
+
+def _each_spot(lesion: torch.Tensor, spots: Regions) -> torch.Tensor:
+    """Mean share that is taken for lesion of hot spots, with its cross entropy: what lesions get, the other way round.
+
+    Without it a network learns that each spot that is hot alone is a lesion, since a few voxels of bowel cost nothing.
+    """
+    import torch
+
+    places, inside, summed = _on(lesion, spots)
+    taken = lesion.flatten()[places]
+    entropy = -torch.log1p(-taken.clamp(max=1.0 - 1e-6))
+    return (summed(taken + _LESION_ENTROPY_SHARE * entropy) / summed(inside)).mean()
+
+
+def _on(lesion: torch.Tensor, regions: Regions) -> tuple[torch.Tensor, torch.Tensor, Callable[..., torch.Tensor]]:
+    """Places and what is inside on a device, and what sums values at the places for each region."""
+    import torch
+
+    places = torch.from_numpy(regions.places).to(lesion.device)
+    owners = torch.from_numpy(regions.owners).to(lesion.device)
+    inside = torch.from_numpy(regions.inside).to(lesion.device).float()
+
+    def summed(values: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(regions.count, device=lesion.device).index_add(0, owners, values)
+
+    return places, inside, summed
 
 
 def _organ_loss(log_p: torch.Tensor, own: torch.Tensor, labels: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -76,7 +76,9 @@ _WHERE_WARM = (
 _OTHER = 7
 _NO_SPILL = (Tissue.GALLBLADDER, Tissue.STOMACH, Tissue.PROSTATE, Tissue.NASAL, Tissue.THROAT, Tissue.THYROID)
 """Tissue without a class that is hot by itself where it is hot, and not by the blur of an organ beside it."""
-_WARM_SUV, _HOT_SUV = {"PET": 2.0, "SPECT": 1.0}, {"PET": 3.0, "SPECT": 1.5}  # for SPECT a working value
+_WARM_SUV = {"PET": 2.0, "SPECT": 1.0}
+HOT_SUV = {"PET": 3.0, "SPECT": 1.5}
+"""What looks like a lesion reaches it; for SPECT a working value."""
 _SPILL_VOXELS = 2  # how far around an organ its blur belongs to it
 _BY_PLAN = 0.65  # of the crops with lesions; the others show one at any place
 _HOT_PLACES, _HOT_AND_LESION = 0.8, 0.5  # of the crops without lesions, and of those with one at any place
@@ -288,7 +290,7 @@ def physiological(tissue: NDArray[np.uint8], around: Array, modality: str) -> ND
     warm = np.zeros(256, bool)
     warm[[int(code) for code in _WHERE_WARM]] = True
     organs[warm[tissue] & (around < _WARM_SUV[modality])] = 0
-    hot = (around >= _HOT_SUV[modality]) & (organs == 0)
+    hot = (around >= HOT_SUV[modality]) & (organs == 0)
     if hot.any():
         near = ndimage.maximum_filter(organs, size=2 * _SPILL_VOXELS + 1)
         near[(near == 0) | np.isin(tissue, [int(code) for code in _NO_SPILL])] = _OTHER
