@@ -240,3 +240,46 @@ def test_class_maps_that_do_not_fit_are_refused(declared, says):
 def test_classes_without_a_lesion_among_their_names_are_refused():
     with pytest.raises(ValueError, match="called a lesion"):
         class_map_from_names({0: "background", 1: "uptake"})
+
+
+def blurred_ball(radius_mm: float, peak: float, ground: float, fwhm_mm: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
+    """A ball of an uptake on another, seen with a blur; and the ball."""
+    true = ball((10, 15, 20), radius_mm)
+    sigma = [fwhm_mm / 2.355 / step for step in SPACING_XYZ[::-1]]
+    return ground + (peak - ground) * ndimage.gaussian_filter(true.astype(float), sigma), true
+
+
+@pytest.mark.parametrize(("peak", "ground"), [(10.0, 0.5), (80.0, 0.5), (12.0, 5.0)])
+def test_a_border_halfway_between_surroundings_and_peak_is_that_of_a_wide_ball_whatever_its_uptake(peak, ground):
+    uptake, true = blurred_ball(14.0, peak, ground)
+    for marked in (ndimage.binary_erosion(true), ndimage.binary_dilation(true)):
+        result = run(uptake, marked, threshold=0.1, border=0.5)
+        found = labels(result) > 0
+        assert 2.0 * (found & true).sum() / (found.sum() + true.sum()) > 0.97
+    as_drawn = run(uptake, ndimage.binary_dilation(true), threshold=0.1)
+    assert (labels(as_drawn) > 0).sum() > 1.3 * true.sum()
+
+
+def test_each_part_of_a_region_has_the_border_of_its_own_peak():
+    uptake = np.full(SHAPE, 0.5)
+    uptake[10, 15, 4:14], uptake[10, 15, 14:30] = 40.0, 6.0  # 20 mm of 40 and 32 mm of 6, one region
+    result = run(uptake, uptake > 1, threshold=0.1, border=0.4, expand_mm=0.0, split_depth=0.0)
+    kept = np.flatnonzero(labels(result)[10, 15])
+    assert set(range(4, 14)) <= set(kept) and set(range(19, 30)) <= set(kept)
+    assert 14 not in kept  # within 8 mm of the hot part, whose border it does not reach
+    assert {removed.reason for removed in result.removed} == {"marked by the network, beyond the border of the lesion"}
+
+
+def test_a_region_fainter_than_its_surroundings_stays_as_it_was_marked():
+    uptake = np.full(SHAPE, 6.0)
+    cold = ball((10, 15, 20), 8.0)
+    uptake[cold] = 2.0
+    result = run(uptake, cold, threshold=0.1, border=0.4)
+    np.testing.assert_array_equal(labels(result) > 0, cold)
+
+
+def test_where_borders_are_not_the_threshold_s_work_uptake_is_told_of_from_the_usual_one_on():
+    uptake = np.full(SHAPE, 0.5)
+    uptake[ball((10, 15, 20), 8.0)] = 9.0
+    (removed,) = run(uptake, np.zeros(SHAPE, bool), threshold=0.1).removed
+    assert removed.volume_ml == pytest.approx(ball((10, 15, 20), 8.0).sum() * 0.024)

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from PSMASegmentLib.connected import Box, Voxels, box_of, connected_parts_of, voxels_by_label
 from PSMASegmentLib.grids import require_same_grid
+from PSMASegmentLib.inference.finish_borders import SURROUNDINGS_MM, border_level
 from PSMASegmentLib.inference.finish_findings import describe_lesions, removed_uptake
 from PSMASegmentLib.inference.finish_organs import BY_NETWORK, PhysiologicalVoxels, physiological_voxels
 from PSMASegmentLib.inference.finish_settings import FinishSettings
@@ -63,7 +64,7 @@ def finish(
     lesions = _split(images.emission, kept, settings)
     tell(0.9, "Weighing the evidence")
     findings = describe_lesions(images.emission, lesions, marked, raw, organs, settings)
-    removed = removed_uptake(images.emission, kept, marked, organs, settings.threshold)
+    removed = removed_uptake(images.emission, kept, marked, organs, settings)
     numbers = np.zeros(kept.shape, np.uint16)
     for number, voxels in enumerate(lesions, start=1):
         numbers.reshape(-1)[voxels] = number
@@ -77,12 +78,13 @@ def finish(
 def _kept(emission: sitk.Image, marked: Mask, blocked: npt.NDArray[np.uint8], settings: FinishSettings) -> Mask:
     """The voxels that belong to lesions.
 
-    A marked region takes what reaches the threshold within ``expand_mm``, is connected to it and is not blocked; then
-    what does not reach the threshold falls away. A region where nothing does stays as it was marked.
+    A marked region takes what reaches the threshold (and its border, where asked) within ``expand_mm``, is connected to
+    it and is not blocked; then what does not reach it falls away. A region where nothing does stays as it was marked.
     """
     uptake = sitk.GetArrayViewFromImage(emission)
     spacing = emission.GetSpacing()[::-1]
-    reach = np.ceil(settings.expand_mm / np.asarray(spacing)).astype(int) + 1
+    seen_mm = max(settings.expand_mm, SURROUNDINGS_MM[1] if settings.border else 0.0)
+    reach = np.ceil(seen_mm / np.asarray(spacing)).astype(int) + 1
     kept = np.zeros(marked.shape, bool)
     for voxels in connected_parts_of(marked):
         tight = box_of(voxels, marked.shape)
@@ -90,6 +92,9 @@ def _kept(emission: sitk.Image, marked: Mask, blocked: npt.NDArray[np.uint8], se
         inside = _mask_of(voxels, marked.shape, box)
         above = uptake[box] >= settings.threshold
         distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
+        if settings.border:
+            needed = border_level(uptake[box], inside, ~marked[box], distance, spacing, settings.border)
+            above &= uptake[box] >= needed
         near = above & (blocked[box] == 0) & (distance <= settings.expand_mm)
         connected = ndimage.binary_propagation(inside, _NEIGHBORS, mask=inside | near)
         reached = connected & above

@@ -19,6 +19,7 @@ Mask = npt.NDArray[np.bool_]
 
 NOT_MARKED = "not marked by the network"
 BELOW_THRESHOLD = "marked by the network, below the threshold"
+BEYOND_BORDER = "marked by the network, beyond the border of the lesion"
 _PLANES = 8
 LOW_EVIDENCE = "low evidence, to be decided by a reader: "
 
@@ -85,19 +86,18 @@ def _reason(doubts: list[str], probability: float | None) -> str:
 
 
 def removed_uptake(
-    emission: sitk.Image, kept: Mask, marked: Mask, organs: PhysiologicalVoxels, threshold: float
+    emission: sitk.Image, kept: Mask, marked: Mask, organs: PhysiologicalVoxels, settings: FinishSettings
 ) -> list[Removed]:
-    """One record per reason why uptake above the threshold, or what the network marked, is no lesion; largest first.
+    """One record per reason why high uptake, or what the network marked, is no lesion; largest first.
 
     ``kept`` is true in lesions.
     """
     uptake = sitk.GetArrayViewFromImage(emission)
-    left = _left(uptake, kept, marked, threshold)
-    values, faint = uptake.reshape(-1)[left], marked.reshape(-1)[left]
+    left = _left(uptake, kept, marked, settings.told_from)
+    values, dropped = uptake.reshape(-1)[left], marked.reshape(-1)[left]
     codes = organs.values.reshape(-1)[left].astype(np.int64)
-    faint &= values < threshold
-    reasons = _reasons(organs)
-    codes[faint] = max(reasons)
+    reasons = _reasons(organs, BEYOND_BORDER if settings.border else BELOW_THRESHOLD)
+    codes[dropped] = max(reasons)
     records = []
     for code, reason in reasons.items():
         chosen = np.flatnonzero(codes == code)
@@ -123,7 +123,7 @@ def _left(uptake: npt.NDArray[np.floating], kept: Mask, marked: Mask, threshold:
     return np.concatenate(found)
 
 
-def _reasons(organs: PhysiologicalVoxels) -> Mapping[int, str]:
-    """Why a voxel is no lesion, by the value of its physiological uptake; 0 is none, the last the faint marks."""
+def _reasons(organs: PhysiologicalVoxels, dropped: str) -> Mapping[int, str]:
+    """Why a voxel is no lesion, by the value of its physiological uptake; 0 is none, the last the dropped marks."""
     named = {value: f"{name}: physiological uptake by {organs.source}" for value, name in organs.names.items()}
-    return {0: NOT_MARKED, **named, max([0, *named]) + 1: BELOW_THRESHOLD}
+    return {0: NOT_MARKED, **named, max([0, *named]) + 1: dropped}

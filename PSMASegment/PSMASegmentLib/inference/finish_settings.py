@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+LOWEST_THRESHOLD = 0.1
+"""SUVbw that all but air reaches: with it and without growth, borders stay as a network drew them."""
+_USUAL_THRESHOLD = 3.0
+
 
 @dataclass(frozen=True)
 class FinishSettings:
@@ -16,6 +20,8 @@ class FinishSettings:
         64:1869.
     expand_mm: how far a lesion may grow from what the network marked, at most 7 mm: the value of the DEEP-PSMA
         challenge's baseline (deep-psma.grand-challenge.org, model refinement tips).
+    border: share of the way from its surroundings to its peak that voxels of a lesion must reach besides the threshold
+        (``finish_borders``); 0: the threshold alone.
     minimum_volume_ml, split_depth, smoothing_mm, organ_margin_mm: as in ``rules.RuleSet``, but what is smaller than the
         minimum volume stays as a candidate of low evidence.
     low_suv_max, low_probability: a lesion whose SUVmax or mean probability is lower is one of low evidence. False
@@ -23,8 +29,9 @@ class FinishSettings:
         of autoPET V, github.com/msdsn/autopet-v); true lesions can be as faint, so that a reader has to decide.
     """
 
-    threshold: float = 3.0
+    threshold: float = _USUAL_THRESHOLD
     expand_mm: float = 7.0
+    border: float = 0.0
     minimum_volume_ml: float = 0.2
     split_depth: float = 0.35
     smoothing_mm: float = 5.0
@@ -32,13 +39,15 @@ class FinishSettings:
     low_suv_max: float = 4.0
     low_probability: float = 0.8
 
+    @property
+    def told_from(self) -> float:
+        """SUVbw from which on uptake that is no lesion is told of: the threshold, or 3 where it draws no borders."""
+        return self.threshold if self.threshold > LOWEST_THRESHOLD else _USUAL_THRESHOLD
+
     def to_json(self) -> dict[str, float]:
         """Plain values for provenance."""
         return asdict(self)
 
-
-LOWEST_THRESHOLD = 0.1
-"""SUVbw that all but air reaches: with it and without growth, borders stay as a network drew them."""
 
 FINISH_KEYS = tuple(entry.name for entry in fields(FinishSettings))
 
@@ -46,6 +55,7 @@ FINISH_KEYS = tuple(entry.name for entry in fields(FinishSettings))
 _RANGES: dict[str, tuple[float, float]] = {
     "threshold": (LOWEST_THRESHOLD, 1000.0),
     "expand_mm": (0.0, 7.0),
+    "border": (0.0, 0.9),
     "minimum_volume_ml": (0.0, 1000.0),
     "split_depth": (0.0, 0.99),
     "smoothing_mm": (0.0, 50.0),

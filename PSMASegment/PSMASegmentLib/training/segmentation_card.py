@@ -18,8 +18,9 @@ for diagnosis or treatment.**
 ## What it does
 
 It is given {inputs} on voxels of {spacing} mm and tells apart: {classes}.
-{optional}Its borders stay as they are unless a run asks for borders at a threshold. What else is made of the answer
-(physiological uptake kept out, small and faint regions kept as candidates) is not the network's work.
+{optional}Borders are then drawn anew where the uptake reaches {border:.0%} of the way from the surroundings
+to the peak, at most 7 mm from what the network marked. That, and what else is made of the answer (physiological uptake
+kept out, small and faint regions kept as candidates), is not the network's work.
 
 Tracers: {tracers}.
 
@@ -56,7 +57,8 @@ Apache-2.0, as the software it comes with.
 """
 
 # It learned whole lesions: growing to a threshold would add the blur around hot ones and cut the rims off faint ones.
-_FINISH = {"expand_mm": 0.0, "threshold": LOWEST_THRESHOLD}
+# The border was chosen among 0.30 to 0.50 on 24 synthetic studies on organ maps neither trained nor tested on.
+_FINISH = {"expand_mm": 7.0, "threshold": LOWEST_THRESHOLD, "border": 0.4}
 
 
 def segmentation_description(
@@ -115,6 +117,7 @@ def segmentation_card(description: Mapping[str, Any]) -> str:
         "inputs": ", ".join(f"{channel['image']} ({channel['units']})" for channel in description["channels"]),
         "spacing": f"{description['spacing_mm'][0]:g}",
         "classes": ", ".join(description["classes"]),
+        "border": _FINISH["border"],
         "optional": f"It does without {' and '.join(names[name] for name in optional)}. " if optional else "",
         "tracers": ", ".join(description["tracers"]),
         "data": _data(trained),
