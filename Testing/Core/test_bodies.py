@@ -11,7 +11,7 @@ from data_dir import test_data
 from organ_map_maker import NAMES
 from PSMASegmentLib.phantom.organ_map_fit import organ_tissues
 from PSMASegmentLib.phantom.tissues import Tissue
-from PSMASegmentLib.training.bodies import Body, body_files, read_body
+from PSMASegmentLib.training.bodies import Body, body_files, read_body, shape_files
 from study_crop_men import SPACING_MM, write_map
 
 
@@ -128,3 +128,16 @@ def test_a_real_organ_map_becomes_a_man(tmp_path: Path):
     real = (sitk.GetArrayViewFromImage(image) == 3).sum() * np.prod(image.GetSpacing())
     assert liver == pytest.approx(real, rel=0.03)
     assert all(man.plans)
+
+
+def test_men_of_simple_shapes_are_built_once_and_are_no_two_alike(tmp_path):
+    told: list[str] = []
+    files = shape_files(2, tmp_path, SPACING_MM, 1, lambda _, text: told.append(text))
+    first, second = (read_body(path) for path in files)
+    assert [first.patient, second.patient] == ["shapes_0000", "shapes_0001"]
+    assert all(man.plans and all(man.plans) for man in (first, second)) and len(told) == 2
+    for tissue in (Tissue.KIDNEY, Tissue.LIVER, Tissue.PAROTID, Tissue.COLON, Tissue.MARROW):
+        assert all((man.block.tissue == int(tissue)).sum() > 5 for man in (first, second)), tissue
+    assert first.block.tissue.shape != second.block.tissue.shape or (first.block.tissue != second.block.tissue).any()
+    assert shape_files(2, tmp_path, SPACING_MM, 1, lambda _, text: told.append(text)) == files and len(told) == 2
+    assert shape_files(1, tmp_path, SPACING_MM, 2) != files[:1]

@@ -270,6 +270,15 @@ def test_each_part_of_a_region_has_the_border_of_its_own_peak():
     assert {removed.reason for removed in result.removed} == {"marked by the network, beyond the border of the lesion"}
 
 
+def test_a_region_of_low_probability_keeps_its_borders():
+    uptake, true = blurred_ball(12.0, 10.0, 0.5)
+    marked = ndimage.binary_dilation(true, iterations=2)
+    for value, stays in ((120, True), (190, False)):
+        share = image(np.where(marked, value, 0), np.uint8)
+        result = run(uptake, marked, threshold=0.1, border=0.4, probability=share)
+        assert ((labels(result) > 0) == marked).all() == stays
+
+
 def test_a_region_fainter_than_its_surroundings_stays_as_it_was_marked():
     uptake = np.full(SHAPE, 6.0)
     cold = ball((10, 15, 20), 8.0)

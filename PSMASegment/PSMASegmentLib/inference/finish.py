@@ -22,7 +22,7 @@ from PSMASegmentLib.inference.finish_borders import SURROUNDINGS_MM, border_leve
 from PSMASegmentLib.inference.finish_findings import describe_lesions, removed_uptake
 from PSMASegmentLib.inference.finish_organs import BY_NETWORK, PhysiologicalVoxels, physiological_voxels
 from PSMASegmentLib.inference.finish_settings import FinishSettings
-from PSMASegmentLib.inference.network import RawResult
+from PSMASegmentLib.inference.network import FULL_PROBABILITY, RawResult
 from PSMASegmentLib.lesions import form_lesions
 from PSMASegmentLib.measure import LARGEST_LABEL, voxel_volume_ml
 from PSMASegmentLib.organ_sources import source_of
@@ -59,7 +59,8 @@ def finish(
     organs = physiological_voxels(images, raw, settings)
     tell(0.5, "Finishing what the network marked")
     marked: Mask = sitk.GetArrayViewFromImage(raw.lesion) > 0
-    kept = _kept(images.emission, marked, organs.values, settings)
+    likely = _likely(raw, settings)
+    kept = _kept(images.emission, marked, organs.values, likely, settings)
     tell(0.7, "Splitting it into lesions")
     lesions = _split(images.emission, kept, settings)
     tell(0.9, "Weighing the evidence")
@@ -75,11 +76,27 @@ def finish(
     return Segmentation(labels, findings, removed, provenance, physiology, organs.names)
 
 
-def _kept(emission: sitk.Image, marked: Mask, blocked: npt.NDArray[np.uint8], settings: FinishSettings) -> Mask:
+def _likely(raw: RawResult, settings: FinishSettings) -> Callable[[Voxels], bool]:
+    """Whether a marked region, given by flat indices, has no low probability; also where the network gives none."""
+    if raw.probability is None:
+        return lambda _: True
+    shares = sitk.GetArrayViewFromImage(raw.probability).reshape(-1)
+    least = settings.low_probability * FULL_PROBABILITY
+    return lambda region: bool(shares[region].mean() >= least)
+
+
+def _kept(
+    emission: sitk.Image,
+    marked: Mask,
+    blocked: npt.NDArray[np.uint8],
+    likely: Callable[[Voxels], bool],
+    settings: FinishSettings,
+) -> Mask:
     """The voxels that belong to lesions.
 
-    A marked region takes what reaches the threshold (and its border, where asked) within ``expand_mm``, is connected to
-    it and is not blocked; then what does not reach it falls away. A region where nothing does stays as it was marked.
+    A marked region takes what reaches the threshold within ``expand_mm``, is connected to it and is not blocked; then
+    what does not reach it falls away. A region where nothing does stays as it was marked. Where borders are drawn anew,
+    voxels must reach those too, and regions of low probability stay as marked: they may be no lesions at all.
     """
     uptake = sitk.GetArrayViewFromImage(emission)
     spacing = emission.GetSpacing()[::-1]
@@ -90,6 +107,9 @@ def _kept(emission: sitk.Image, marked: Mask, blocked: npt.NDArray[np.uint8], se
         tight = box_of(voxels, marked.shape)
         box = _grown(tight, reach, marked.shape)
         inside = _mask_of(voxels, marked.shape, box)
+        if settings.border and not likely(voxels):
+            kept[box] |= inside
+            continue
         above = uptake[box] >= settings.threshold
         distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
         if settings.border:

@@ -21,7 +21,7 @@ class FinishSettings:
     expand_mm: how far a lesion may grow from what the network marked, at most 7 mm: the value of the DEEP-PSMA
         challenge's baseline (deep-psma.grand-challenge.org, model refinement tips).
     border: share of the way from its surroundings to its peak that voxels of a lesion must reach besides the threshold
-        (``finish_borders``); 0: the threshold alone.
+        (``finish_borders``); 0: the threshold alone. Regions of low probability then keep the borders they have.
     minimum_volume_ml, split_depth, smoothing_mm, organ_margin_mm: as in ``rules.RuleSet``, but what is smaller than the
         minimum volume stays as a candidate of low evidence.
     low_suv_max, low_probability: a lesion whose SUVmax or mean probability is lower is one of low evidence. False

@@ -24,6 +24,7 @@ from PSMASegmentLib.phantom.lesions import Lesion
 from PSMASegmentLib.phantom.organ_map_body import Block, build_around, upright
 from PSMASegmentLib.phantom.organ_map_fit import Fit
 from PSMASegmentLib.phantom.organ_map_lesions import Plan, Planned, Sower, plan_lesions
+from PSMASegmentLib.phantom.parametric_maps import NAMES, parametric_maps
 from PSMASegmentLib.phantom.scan_options import with_spacing
 from PSMASegmentLib.phantom.tissues import draw_uptake
 from PSMASegmentLib.training.organ_maps import Progress
@@ -31,6 +32,7 @@ from PSMASegmentLib.training.organ_maps import Progress
 _FORMAT = 2  # of the files and of how men are built: another one builds all anew
 _PLANS, _TRIES = 6, 20
 _MARROW_LESIONS = (25, 90)  # of the man whose marrow is full of them, which is the last plan
+_FIRST_SHAPE = 9_000_000  # seed of the first man of simple shapes: apart from those of evaluations
 _NO_PLACE = "No place for a lesion was found in this man; leave his organ map out."
 _TRACER = "68Ga-PSMA-11"  # plans need the uptake of the liver only; crops draw that of all tracers
 
@@ -66,11 +68,30 @@ def body_files(
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, path in enumerate(maps):
-        target = folder / f"{path.name.split('.')[0]}_{_stamp(path, names, spacing_mm, seed)}.npz"
+        target = folder / f"{path.name.split('.')[0]}_{_stamp(path.read_bytes(), names, spacing_mm, seed)}.npz"
         if not target.exists():
             if progress is not None:
                 progress(number / len(maps), f"Building the man of {path.name}")
-            _write(_built(path, names, spacing_mm, seed), target)
+            _write(_built_around(path, names, spacing_mm, seed), target)
+        files.append(target)
+    return files
+
+
+def shape_files(count: int, folder: Path, spacing_mm: float, seed: int, progress: Progress | None = None) -> list[Path]:
+    """Files of so many men of simple shapes (``phantom.parametric_maps``); those that ``folder`` lacks are built.
+
+    Networks that saw no other bodies than real ones take kidneys of another shape for lesions.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for number in range(count):
+        target = folder / f"shapes_{number:04d}_{_stamp(b'', NAMES, spacing_mm, seed)}.npz"
+        if not target.exists():
+            if progress is not None:
+                progress(number / count, f"Building man {number + 1} of {count} of simple shapes")
+            labels, names = parametric_maps(_FIRST_SHAPE + number)[0]
+            name = f"shapes_{number:04d}"
+            _write(_built(name, name, labels, names, spacing_mm, seed), target)
         files.append(target)
     return files
 
@@ -93,26 +114,30 @@ def read_body(path: Path) -> Body:
         ) from error
 
 
-def _stamp(path: Path, names: Mapping[int, str], spacing_mm: float, seed: int) -> str:
+def _stamp(content: bytes, names: Mapping[int, str], spacing_mm: float, seed: int) -> str:
     """What tells apart men built with other values."""
     facts = json.dumps([_FORMAT, sorted(names.items()), float(spacing_mm), seed])
-    return hashlib.sha256(facts.encode() + path.read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(facts.encode() + content).hexdigest()[:12]
 
 
-def _built(path: Path, names: Mapping[int, str], spacing_mm: float, seed: int) -> Body:
+def _built_around(path: Path, names: Mapping[int, str], spacing_mm: float, seed: int) -> Body:
+    """The man of an organ map in a file."""
     try:
         labels = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise ValueError(f"The organ map {path} cannot be read: {error}") from error
-    name = path.name.split(".")[0]
-    rng = np.random.default_rng([seed, int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)])
     try:
-        fit, block = build_around(with_spacing(upright(labels), (spacing_mm,) * 3), names, rng)
-        man = Plan(fit, block.tissue, block.axes, block.spacing, draw_uptake(rng, _TRACER))
-        plans = [*(_plan(rng, man) for _ in range(_PLANS - 1)), _marrow_plan(rng, man)]
+        return _built(patient_of(path), path.name.split(".")[0], labels, names, spacing_mm, seed)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Body(patient_of(path), name, block, tuple(plans), fit)
+
+
+def _built(patient: str, name: str, labels: sitk.Image, names: Mapping[int, str], spacing_mm: float, seed: int) -> Body:
+    rng = np.random.default_rng([seed, int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)])
+    fit, block = build_around(with_spacing(upright(labels), (spacing_mm,) * 3), names, rng)
+    man = Plan(fit, block.tissue, block.axes, block.spacing, draw_uptake(rng, _TRACER))
+    plans = [*(_plan(rng, man) for _ in range(_PLANS - 1)), _marrow_plan(rng, man)]
+    return Body(patient, name, block, tuple(plans), fit)
 
 
 def _plan(rng: np.random.Generator, man: Plan) -> tuple[Planned, ...]:

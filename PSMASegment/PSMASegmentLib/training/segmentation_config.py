@@ -33,7 +33,8 @@ class SegmentationConfig(RunConfig):
     left out of a crop with the chance ``ct_dropout``, the prior with ``prior_dropout``, so that the network does
     without. With ``organs`` it also learns the groups of physiological uptake. Crops have ``voxels`` a side of
     ``spacing_mm``; ``lesion_free`` is the share without lesions. ``painters`` processes paint ahead, 0: none. Men that
-    crops are painted on are kept in the folder ``bodies`` (default: in ``output``).
+    crops are painted on are kept in the folder ``bodies`` (default: in ``output``); ``shapes`` of them are made of
+    simple shapes and have no organ map.
 
     ``cases`` is a training set as ``psma training-set`` writes it, of which a share ``case_share`` of the crops is then
     cut. ``start_from`` is a package of this kind (a folder, or the name of an installed one) or a checkpoint of another
@@ -57,6 +58,7 @@ class SegmentationConfig(RunConfig):
     voxels: int = 64
     spacing_mm: float = 4.0
     lesion_free: float = 0.4
+    shapes: int = 0
     painters: int = 1
     bodies: Path | None = None
     cases: Path | None = None
@@ -111,8 +113,10 @@ class SegmentationConfig(RunConfig):
         wrong = [name for name in shares if not 0.0 <= getattr(self, name) <= 1.0]
         if wrong:
             raise ValueError(f"{where}: {', '.join(wrong)} must lie from 0 to 1.")
-        if not 0.0 <= self.overlap <= 0.9 or self.spacing_mm <= 0.0 or self.painters < 0:
-            raise ValueError(f"{where}: overlap must lie from 0 to 0.9, spacing_mm above 0, painters at 0 or above.")
+        if not 0.0 <= self.overlap <= 0.9 or self.spacing_mm <= 0.0 or min(self.painters, self.shapes) < 0:
+            raise ValueError(
+                f"{where}: overlap must lie from 0 to 0.9, spacing_mm above 0, painters and shapes at 0 or above."
+            )
         if self.voxels % self.step or self.window % self.step:
             raise ValueError(f"{where}: voxels and window must be multiples of {self.step} for these strides.")
         if set(self.mirror_axes) - {0, 1, 2}:

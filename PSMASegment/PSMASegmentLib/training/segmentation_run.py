@@ -13,7 +13,7 @@ from PSMASegmentLib.networks.openvino_ir import WEIGHTS_FILE
 from PSMASegmentLib.networks.package import NETWORK_FILE, Package
 from PSMASegmentLib.phantom.held_out import patient_of
 from PSMASegmentLib.training.background import Ahead
-from PSMASegmentLib.training.bodies import body_files, read_body
+from PSMASegmentLib.training.bodies import body_files, read_body, shape_files
 from PSMASegmentLib.training.export import require_small, torchscript, write_package
 from PSMASegmentLib.training.loop import Progress, Training, part
 from PSMASegmentLib.training.openvino_export import openvino_export, with_half_kernels
@@ -44,7 +44,12 @@ def train_segmentation_network(
 ) -> tuple[Package | None, int]:
     """Train, or go on where the last run was stopped; then export. As ``train.train_and_export``."""
     maps = spread(maps_to_train_on(config.organ_maps), config.maps)
-    bodies = _bodies(config, maps, organ_names, part(progress, 0.0, _BUILT))
+    bodies = [
+        *_bodies(config, maps, organ_names, part(progress, 0.0, 0.8 * _BUILT)),
+        *shape_files(
+            config.shapes, config.bodies_folder, config.spacing_mm, _BODY_SEED, part(progress, 0.8 * _BUILT, _BUILT)
+        ),
+    ]
     with Ahead(BatchMaker(config, tuple(bodies)), config.painters) as batches:
         training = Training(config, SegmentationTask(config, batches.item))
         _require_small_network(config, training.network)
@@ -92,6 +97,7 @@ def _export(
         "settings": config.shaping_settings(),
         "maps": len(maps),
         "men": len({patient_of(path) for path in maps}),
+        "shapes": config.shapes,
         "rounds": training.finished_rounds,
         "batch": config.batch,
         "seconds": round(training.seconds),
