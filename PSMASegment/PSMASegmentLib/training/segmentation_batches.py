@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from PSMASegmentLib.connected import connected_parts_of
 from PSMASegmentLib.inference.sidecar import CT, PRIOR
 from PSMASegmentLib.training.bodies import read_body
 from PSMASegmentLib.training.segmentation_cases import CaseCrops
@@ -149,11 +149,14 @@ def _regions(numbered: Sequence[npt.NDArray[Any]], allowed: Sequence[npt.NDArray
 def _spots(crop: StudyCrop) -> npt.NDArray[np.int32]:
     """Hot physiological uptake of a crop, numbered from 1: connected voxels of one class, as large as lesions."""
     hot = np.where(crop.emission >= HOT_SUV[crop.modality], crop.organs, np.uint8(0))
-    parts: npt.NDArray[np.int32] = cc3d.connected_components(hot, connectivity=26, out_dtype=np.uint32).astype(np.int32)
-    volumes_ml = np.bincount(parts.ravel()) * (crop.spacing_mm**3 / 1000.0)
-    is_spot = (volumes_ml >= _SPOT_ML[0]) & (volumes_ml <= _SPOT_ML[1])
-    is_spot[0] = False
-    return np.where(is_spot, np.cumsum(is_spot), 0)[parts].astype(np.int32)
+    smallest, largest = (limit / (crop.spacing_mm**3 / 1000.0) for limit in _SPOT_ML)
+    numbers, count = np.zeros(hot.shape, np.int32), 0
+    for kind in np.flatnonzero(np.bincount(hot.ravel())[1:]) + 1:
+        for part in connected_parts_of(hot == kind):
+            if smallest <= part.size <= largest:
+                count += 1
+                numbers.reshape(-1)[part] = count
+    return numbers
 
 
 def labels_of(crop: StudyCrop, organs: bool, background: int = 0) -> npt.NDArray[np.uint8]:
