@@ -33,7 +33,7 @@ _FORMAT = 2  # of the files and of how men are built: another one builds all ane
 _PLANS, _TRIES = 6, 20
 _MARROW_LESIONS = (25, 90)  # of the man whose marrow is full of them, which is the last plan
 _FIRST_SHAPE = 9_000_000  # seed of the first man of simple shapes: apart from those of evaluations
-_NO_PLACE = "No place for a lesion was found in this man; leave his organ map out."
+_NO_PLACE = "No place for a lesion was found in this man."
 _TRACER = "68Ga-PSMA-11"  # plans need the uptake of the liver only; crops draw that of all tracers
 
 
@@ -80,7 +80,8 @@ def body_files(
 def shape_files(count: int, folder: Path, spacing_mm: float, seed: int, progress: Progress | None = None) -> list[Path]:
     """Files of so many men of simple shapes (``phantom.parametric_maps``); those that ``folder`` lacks are built.
 
-    Networks that saw no other bodies than real ones take kidneys of another shape for lesions.
+    A network that saw no other bodies than real ones took uptake beside kidneys, spleen and bladder of such men for
+    lesions. Raises ValueError for a man that cannot be built.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -89,9 +90,7 @@ def shape_files(count: int, folder: Path, spacing_mm: float, seed: int, progress
         if not target.exists():
             if progress is not None:
                 progress(number / count, f"Building man {number + 1} of {count} of simple shapes")
-            labels, names = parametric_maps(_FIRST_SHAPE + number)[0]
-            name = f"shapes_{number:04d}"
-            _write(_built(name, name, labels, names, spacing_mm, seed), target)
+            _write(_built_of_shapes(number, spacing_mm, seed), target)
         files.append(target)
     return files
 
@@ -129,7 +128,17 @@ def _built_around(path: Path, names: Mapping[int, str], spacing_mm: float, seed:
     try:
         return _built(patient_of(path), path.name.split(".")[0], labels, names, spacing_mm, seed)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {error} Leave this organ map out.") from error
+
+
+def _built_of_shapes(number: int, spacing_mm: float, seed: int) -> Body:
+    """One man of simple shapes."""
+    labels, names = parametric_maps(_FIRST_SHAPE + number)[0]
+    name = f"shapes_{number:04d}"
+    try:
+        return _built(name, name, labels, names, spacing_mm, seed)
+    except ValueError as error:
+        raise ValueError(f"Man {number + 1} of simple shapes: {error} Set shapes to {number}.") from error
 
 
 def _built(patient: str, name: str, labels: sitk.Image, names: Mapping[int, str], spacing_mm: float, seed: int) -> Body:

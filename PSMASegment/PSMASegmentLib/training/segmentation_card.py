@@ -18,9 +18,8 @@ for diagnosis or treatment.**
 ## What it does
 
 It is given {inputs} on voxels of {spacing} mm and tells apart: {classes}.
-{optional}Borders of likely lesions are then drawn anew where the uptake reaches {border:.0%} of the way from the
-surroundings to the peak, at most {expand_mm:g} mm from what the network marked. That, and what else is made of the
-answer (physiological uptake kept out, small and faint regions kept as candidates), is not the network's work.
+{optional}{borders} What the software makes of the answer (physiological uptake kept out, small and faint regions kept
+as candidates) is not the network's work.
 
 Tracers: {tracers}.
 
@@ -57,10 +56,17 @@ patients.
 Apache-2.0, as the software it comes with.
 """
 
+_BORDERS = """Borders of likely lesions are then drawn anew where the uptake reaches {border:.0%} of the way from the
+surroundings to the peak, at most {expand_mm:g} mm from what the network marked."""
+_OWN_BORDERS = "Borders stay as it drew them."
+
 # It learned whole lesions: growing to a threshold would add the blur around hot ones and cut the rims off faint ones.
+_AS_DRAWN: Mapping[str, float] = {"expand_mm": 0.0, "threshold": LOWEST_THRESHOLD}
 # Border, growth and probability were chosen among 0.34 to 0.44, 4.2 and 7 mm, 0.7 and 0.8 on 24 synthetic studies on
-# organ maps neither trained nor tested on.
-_FINISH = {"expand_mm": 4.2, "threshold": LOWEST_THRESHOLD, "border": 0.37, "low_probability": 0.7}
+# organ maps neither trained nor tested on, for PET alone.
+_FINISHES: Mapping[tuple[str, ...], Mapping[str, float]] = {
+    ("PET",): {"expand_mm": 4.2, "threshold": LOWEST_THRESHOLD, "border": 0.37, "low_probability": 0.7}
+}
 
 
 def segmentation_description(
@@ -95,7 +101,7 @@ def segmentation_description(
         },
         "tracers": list(config.all_tracers),
         "modalities": list(config.modalities),
-        "finish": _FINISH,
+        "finish": dict(_FINISHES.get(config.modalities, _AS_DRAWN)),
         "training": dict(trained),
         "metrics": dict(metrics),
     }
@@ -120,8 +126,7 @@ def segmentation_card(description: Mapping[str, Any]) -> str:
         "spacing": f"{description['spacing_mm'][0]:g}",
         "classes": ", ".join(description["classes"]),
         "shapes": f" and on {trained['shapes']} men of simple shapes" if trained["shapes"] else "",
-        "border": _FINISH["border"],
-        "expand_mm": _FINISH["expand_mm"],
+        "borders": (_BORDERS if "border" in description["finish"] else _OWN_BORDERS).format(**description["finish"]),
         "optional": f"It does without {' and '.join(names[name] for name in optional)}. " if optional else "",
         "tracers": ", ".join(description["tracers"]),
         "data": _data(trained),
