@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from diversity_and_dice import NETWORK, Plan, link_subset, main, write_study
+from diversity_and_dice import NETWORK, Plan, main
 from organ_map_maker import NAMES, organ_map
 from PSMASegmentLib.evaluation.body_frame import body_grid
 from PSMASegmentLib.evaluation.occurrence_map import CaseSites, LesionSites
@@ -17,6 +17,7 @@ from PSMASegmentLib.phantom.phantom_settings import PhantomSettings
 from PSMASegmentLib.training.segmentation_cases import case_folders, read_case
 from PSMATheranosticsLib.study_sets import read_sets
 from PSMATheranosticsLib.training_set import FORMAT, SET_NAME, VERSION
+from synthetic_pool import link_subset, write_study
 from training_subsets import choose_subsets, pool_lesions
 
 SIZE = 3

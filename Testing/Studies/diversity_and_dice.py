@@ -27,10 +27,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -40,24 +38,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
 import yaml
 from PSMASegmentLib.evaluation.diversity import diversity_and_dice
-from PSMASegmentLib.phantom.held_out import patient_of
-from PSMASegmentLib.phantom.organ_map_study import OrganMapPhantom, organ_map_study
-from PSMASegmentLib.phantom.phantom_settings import VARIED
-from PSMASegmentLib.training.organ_maps import maps_to_test_on, maps_to_train_on, spread
+from PSMASegmentLib.training.organ_maps import maps_to_test_on
 from PSMATheranosticsLib.diversity_cases import gather
 from PSMATheranosticsLib.evaluation_summary import p_text
 from PSMATheranosticsLib.evaluation_tables import csv_bytes
-from PSMATheranosticsLib.image_files import read_image
-from PSMATheranosticsLib.organ_files import read_organ_names
 from PSMATheranosticsLib.study_sets import read_sets
-from PSMATheranosticsLib.training_set import CLICKS_NAME, FORMAT, META_NAME, SET_NAME, VERSION
 from PSMATheranosticsLib.whole_file import require_folder, write_whole
+from synthetic_pool import TRACER, as_json, link_subset, write_pool
 from training_subsets import PoolLesions, choose_subsets, pool_lesions
 
-TRACER = "68Ga-PSMA-11"
 POOL = "synthetic-pool"
 FEWEST_FOR_RHO = 4  # subsets, as ``diversity_and_dice`` asks for
 NETWORK: Mapping[str, Any] = {
@@ -78,8 +69,6 @@ NETWORK: Mapping[str, Any] = {
     "test_crops": 20,
 }
 """Settings that the networks share: a small form of ``Resources/Training/pet-lesion.yaml``."""
-_SEED = 7_000_000  # of the studies: apart from those of evaluations, which begin at 1000
-_TRIES = 50  # to plant a lesion in a man; one of seven has none
 
 Row = dict[str, Any]
 
@@ -137,7 +126,7 @@ def run(plan: Plan) -> None:
     require_folder(plan.out)
     _require_same(plan)
     with _step(f"1. Pool of {plan.pool} synthetic studies"):
-        write_pool(plan)
+        _write_pool(plan)
     with _step(f"2. {plan.subsets} subsets of {plan.size} studies"):
         subsets = _subsets(plan)
     with _step(f"3. A network for each, {plan.rounds} rounds"):
@@ -168,86 +157,17 @@ def _require_same(plan: Plan) -> None:
         return
     if any(plan.out.iterdir()):
         raise ValueError(f"{plan.out} holds other files. Choose an empty folder.")
-    write_whole(path, _json(plan.shaping()))
+    write_whole(path, as_json(plan.shaping()))
 
 
-def write_pool(plan: Plan) -> None:
-    """Paint the studies that the pool lacks. Raises ValueError where there are too few men to paint on or test on."""
-    maps = _one_of_each_man(maps_to_train_on(plan.organ_maps))
+def _write_pool(plan: Plan) -> None:
+    """The pool. Raises ValueError where there are too few men to paint on or to test on."""
     held_out = len(maps_to_test_on(plan.organ_maps))
-    if len(maps) < plan.pool or held_out < plan.studies:
+    if held_out < plan.studies:
         raise ValueError(
-            f"{plan.organ_maps} holds organ maps of {len(maps)} men that may be trained on and {held_out} of men held "
-            f"out; --pool asks for {plan.pool} and --studies for {plan.studies}."
+            f"{plan.organ_maps} holds {held_out} organ maps of men held out; --studies asks for {plan.studies}."
         )
-    names = read_organ_names(plan.organ_maps / "labels.csv")
-    pool = plan.out / POOL
-    write_whole(pool / SET_NAME, _json({"format": FORMAT, "version": VERSION, "synthetic": True}))
-    for number, path in enumerate(spread(maps, plan.pool)):
-        folder = pool / f"man-{_hash(patient_of(path), 12)}" / f"study-{_hash(f'{path.name} {plan.seed}', 8)}"
-        if not folder.exists():
-            phantom = _with_lesions(path, names, _SEED + 1_000_000 * plan.seed + 100 * number)
-            write_study(phantom, folder)
-            print(f"   {number + 1} of {plan.pool}: {path.name}, {len(phantom.lesions)} lesions", flush=True)
-
-
-def _one_of_each_man(maps: Sequence[Path]) -> list[Path]:
-    """The first map of each man."""
-    return list({patient_of(path): path for path in reversed(maps)}.values())[::-1]
-
-
-def _with_lesions(path: Path, names: Mapping[int, str], seed: int) -> OrganMapPhantom:
-    """A synthetic study that shows a lesion. Raises ValueError where none can be planted."""
-    image = read_image(path)
-    for attempt in range(_TRIES):
-        phantom = organ_map_study(image, names, seed + attempt, TRACER, VARIED)
-        if phantom.lesions:
-            return phantom
-    raise ValueError(f"No lesion could be planted in the man of {path}; leave his organ map out.")
-
-
-def write_study(phantom: OrganMapPhantom, folder: Path) -> None:
-    """A study in the files of ``psma training-set``, complete or not at all; the truth is its corrected mask."""
-    unfinished = folder.parent / f".{folder.name}.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
-    unfinished.mkdir(parents=True)
-    images = {
-        "suv": sitk.Cast(phantom.emission, sitk.sitkFloat32),
-        "ct": sitk.Cast(phantom.ct, sitk.sitkInt16),
-        "organs": sitk.Cast(phantom.organs.labels, sitk.sitkUInt16),
-        "automatic": sitk.Cast(phantom.truth * 0, sitk.sitkUInt16),
-        "corrected": sitk.Cast(phantom.truth, sitk.sitkUInt16),
-    }
-    for name, image in images.items():
-        sitk.WriteImage(image, str(unfinished / f"{name}.nii.gz"), useCompression=True)
-    write_whole(unfinished / CLICKS_NAME, _json([]))
-    write_whole(unfinished / META_NAME, _json(_meta(phantom)))
-    unfinished.rename(folder)
-
-
-def _meta(phantom: OrganMapPhantom) -> Row:
-    """As ``training_set`` says, and that it is synthetic."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "synthetic": True,
-        "units": {"suv": "SUVbw", "ct": "HU"},
-        "modality": "PET",
-        "tracer": phantom.tracer,
-        "spacing_mm_xyz": list(phantom.emission.GetSpacing()),
-        "size_xyz": list(phantom.emission.GetSize()),
-        "organs_names": {str(value): name for value, name in sorted(phantom.organs.names.items())},
-        "lesions": [
-            {
-                "lesion": lesion.label,
-                "mask": "corrected",
-                "decision": "accepted",
-                "reason": "",
-                "region": lesion.region.name,
-            }
-            for lesion in phantom.lesions
-        ],
-    }
+    write_pool(plan.out / POOL, plan.organ_maps, plan.pool, plan.seed)
 
 
 def _subsets(plan: Plan) -> dict[str, list[str]]:
@@ -280,16 +200,6 @@ def _pool_lesions(plan: Plan) -> PoolLesions:
         _, name, reason = gathered.left_out[0]
         raise ValueError(f"The study {name} of the pool cannot be brought into one body: {reason}. Delete it.")
     return pool_lesions(gathered.all())
-
-
-def link_subset(pool: Path, cases: Sequence[str], folder: Path) -> None:
-    """A training set of some studies MAN/STUDY of another, which are linked to; links are relative."""
-    for case in cases:
-        place = folder / case
-        if not place.is_symlink():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(os.path.relpath(pool / case, place.parent), target_is_directory=True)
-    write_whole(folder / SET_NAME, (pool / SET_NAME).read_bytes())
 
 
 def _train(plan: Plan, name: str) -> None:
@@ -419,14 +329,6 @@ def _psma(plan: Plan, *arguments: object) -> None:
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def _json(value: Any) -> bytes:
-    return f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode()
-
-
-def _hash(text: str, digits: int) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def _plan(arguments: Sequence[str] | None) -> Plan:
