@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .case_store import CaseStore
 
 MOST_PSA_VALUES = 10
+_AIR_SUV = 0.1  # a threshold that draws no border (``inference.finish_settings.LOWEST_THRESHOLD``)
 
 
 class GlanceSection:
@@ -207,6 +208,7 @@ class TechniqueSection:
             _row(tr("CT in this case"), results, lambda study: tr("yes") if has_ct[study.study_id] else tr("no")),
             _row(tr("Lesions found by"), results, _segmented),
             _row(tr("Threshold (SUV)"), results, _threshold),
+            *([_row(tr("Borders"), results, _borders)] if any(map(_borders, results.studies)) else ()),
             _row(tr("Brought onto the baseline"), results, lambda study: registered.get(study.study_id, "")),
         ]
         names = tuple(dated(study) for study in results.studies)
@@ -238,6 +240,22 @@ def _segmented(study: StudyResult) -> str:
 
 def _threshold(study: StudyResult) -> str:
     return "" if study.segmentation is None else number(study.segmentation.threshold_suv, 2)
+
+
+def _borders(study: StudyResult) -> str:
+    """Where the finish of a network's answer drew the borders of lesions; "" for other methods."""
+    finish = study.segmentation.finish if study.segmentation is not None else {}
+    if not finish:
+        return ""
+    told = []
+    if finish.get("border"):
+        share = tr("{percent} % of the way from surroundings to peak where the network is sure")
+        told.append(share.format(percent=number(100.0 * finish["border"], 0)))
+    if finish["threshold"] > _AIR_SUV:
+        told.append(tr("SUV {suv} or more").format(suv=number(finish["threshold"], 2)))
+    if finish["expand_mm"]:
+        told.append(tr("at most {mm} mm beyond the network's").format(mm=number(finish["expand_mm"])))
+    return ", ".join(told) or tr("as the network drew them")
 
 
 class ReferencesSection:

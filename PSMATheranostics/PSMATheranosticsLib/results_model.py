@@ -90,13 +90,18 @@ class SegmentationResult:
         """Method and rule set in a few words."""
         return f"{self.method} ({self.rule_set})" if self.rule_set else self.method
 
+    @property
+    def finish(self) -> dict[str, Any]:
+        """What the answer of a network was finished with (``inference.finish_settings``); empty for other methods."""
+        return dict(self.provenance.get("finish", {}).get("settings", {}))
+
     def compared(self) -> dict[str, str]:
         """Everything that must be equal on two scans for their volumes to be comparable, as text."""
         named: dict[str, Any] = {"method": self.text}
         if (network := _network_text(self.provenance)) is not None:
             named["network"] = network
         named |= {name: self.provenance[name] for name in ("version", "organs") if name in self.provenance}
-        named |= self.settings
+        named |= {**self.finish, **self.settings}
         return {name: _setting_text(value) for name, value in named.items()}
 
 

@@ -104,6 +104,24 @@ def test_technique_tells_what_was_corrected_by_hand(results, case):
     assert "Time after injection 61 min 61 min" in text
     assert "Brought onto the baseline – good" in text
     assert "Threshold (SUV) 3.00 3.00" in text
+    assert "Borders" not in text
+
+
+@pytest.mark.parametrize(
+    ("finish", "said"),
+    [
+        ({"threshold": 0.1, "expand_mm": 0.0}, "as the network drew them"),
+        ({"threshold": 3.0, "expand_mm": 7.0, "border": 0.0}, "SUV 3.00 or more, at most 7.0 mm beyond the network's"),
+        (
+            {"threshold": 0.1, "expand_mm": 4.2, "border": 0.37},
+            "37 % of the way from surroundings to peak where the network is sure, at most 4.2 mm beyond the network's",
+        ),
+    ],
+)
+def test_technique_tells_where_the_borders_of_a_network_lie(results, case, finish, said):
+    found = replace(results.studies[1].segmentation, provenance={"finish": {"version": "1", "settings": finish}})
+    text = words_of(built(TechniqueSection(), last_study(results, segmentation=found), case))
+    assert f"Borders – {said}" in text
 
 
 def test_reference_regions_have_their_values_and_each_note_once(results, case):

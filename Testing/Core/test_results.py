@@ -182,6 +182,14 @@ def test_networks_of_one_name_and_other_files_do_not_count_as_the_same_method():
     assert first["network"] == f"net ({hashlib.sha256(b'1').hexdigest()[:8]})"
 
 
+def test_one_network_with_borders_drawn_in_another_way_does_not_count_as_the_same_method():
+    told = [
+        found_by(model="net", sha256="a" * 64, finish={"version": "1", "settings": {"border": share}}).compared()
+        for share in (0.37, 0.37, 0.41)
+    ]
+    assert told[0] == told[1] != told[2] and told[0]["border"] == "0.37"
+
+
 def test_folders_of_a_network_differ_when_one_of_their_files_does():
     files = {"plans.json": "a" * 64, "fold_0/checkpoint_final.pth": "b" * 64}
     told = [found_by(model="Dataset001", sha256=hashes).compared() for hashes in (files, dict(reversed(files.items())))]
