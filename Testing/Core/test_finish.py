@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from PSMASegmentLib.inference.class_map import DECLARED, ClassMap, class_map_from_names, read_class_map
 from PSMASegmentLib.inference.finish import finish
+from PSMASegmentLib.inference.finish_borders import border_share
 from PSMASegmentLib.inference.finish_settings import FinishSettings, finish_settings
 from PSMASegmentLib.inference.network import RawResult
 from PSMASegmentLib.organs import OrganMap
@@ -258,6 +260,27 @@ def test_a_border_halfway_between_surroundings_and_peak_is_that_of_a_wide_ball_w
         assert 2.0 * (found & true).sum() / (found.sum() + true.sum()) > 0.97
     as_drawn = run(uptake, ndimage.binary_dilation(true), threshold=0.1)
     assert (labels(as_drawn) > 0).sum() > 1.3 * true.sum()
+
+
+@pytest.mark.parametrize("radius_mm", [4.0, 6.0, 8.0])
+def test_a_ball_narrow_against_the_blur_is_less_too_large_when_the_blur_is_known(radius_mm):
+    uptake, true = blurred_ball(radius_mm, 10.0, 0.5, fwhm_mm=8.0)
+    without, known = (
+        (labels(run(uptake, true, threshold=0.1, border=0.36, blur_mm=blur_mm)) > 0).sum() / true.sum()
+        for blur_mm in (0.0, 8.0)
+    )
+    assert without > 1.15 and 1.0 <= known < 1.0 + 0.5 * (without - 1.0)
+
+
+def test_the_share_of_a_border_rises_with_the_blur_over_the_width_of_a_lesion():
+    def ball_ml(diameter_mm: float) -> float:
+        return math.pi * diameter_mm**3 / 6000.0
+
+    assert border_share(ball_ml(21.1), 0.36, 7.0) == border_share(100.0, 0.36, 7.0) == 0.36
+    assert border_share(ball_ml(7.0), 0.36, 7.0) == pytest.approx(0.66)
+    assert border_share(ball_ml(10.5), 0.36, 7.0) == pytest.approx(0.51)
+    assert border_share(0.01, 0.36, 7.0) == 0.7 and border_share(0.01, 0.8, 7.0) == 0.8
+    assert border_share(0.01, 0.36, 0.0) == 0.36
 
 
 def test_each_part_of_a_region_has_the_border_of_its_own_peak():

@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from PSMASegmentLib.connected import Box, Voxels, box_of, connected_parts_of, voxels_by_label
 from PSMASegmentLib.grids import require_same_grid
-from PSMASegmentLib.inference.finish_borders import SURROUNDINGS_MM, border_level
+from PSMASegmentLib.inference.finish_borders import SURROUNDINGS_MM, border_level, border_share
 from PSMASegmentLib.inference.finish_findings import describe_lesions, removed_uptake
 from PSMASegmentLib.inference.finish_organs import BY_NETWORK, PhysiologicalVoxels, physiological_voxels
 from PSMASegmentLib.inference.finish_settings import FinishSettings
@@ -99,7 +99,7 @@ def _kept(
     voxels must reach those too, and regions of low probability stay as marked: they may be no lesions at all.
     """
     uptake = sitk.GetArrayViewFromImage(emission)
-    spacing = emission.GetSpacing()[::-1]
+    spacing, voxel_ml = emission.GetSpacing()[::-1], voxel_volume_ml(emission)
     seen_mm = max(settings.expand_mm, SURROUNDINGS_MM[1] if settings.border else 0.0)
     reach = np.ceil(seen_mm / np.asarray(spacing)).astype(int) + 1
     kept = np.zeros(marked.shape, bool)
@@ -113,7 +113,8 @@ def _kept(
         above = uptake[box] >= settings.threshold
         distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
         if settings.border:
-            needed = border_level(uptake[box], inside, ~marked[box], distance, spacing, settings.border)
+            share = border_share(voxels.size * voxel_ml, settings.border, settings.blur_mm)
+            needed = border_level(uptake[box], inside, ~marked[box], distance, spacing, share)
             above &= uptake[box] >= needed
         near = above & (blocked[box] == 0) & (distance <= settings.expand_mm)
         connected = ndimage.binary_propagation(inside, _NEIGHBORS, mask=inside | near)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,19 @@ SURROUNDINGS_MM = (8.0, 16.0)
 """How far from a marked region its surroundings begin and end. Nearer is its own blur."""
 _PEAK_MM = 8.0  # how far the peak may be: large lesions have several, and a faint part beside a hot one its own
 _FEWEST = 10  # voxels of surroundings; with fewer they are taken for cold
+_WIDE, _RISE, _HIGHEST = 3.0, 0.15, 0.7
+
+
+def border_share(volume_ml: float, border: float, blur_mm: float) -> float:
+    """The share of the way from surroundings to peak where the border of a lesion of a volume lies.
+
+    That is ``border`` for lesions that are three times as wide as the blur (full width at half maximum) or wider, and
+    more for narrower ones, whose peak the blur lowers: 0.3 more for a sphere as wide as the blur, up to 0.7. That the
+    best share falls with volume and then stays was measured on spheres: 177Lu SPECT 50 % from 16 mL on and more below;
+    83 % for the smallest sphere of another phantom. The numbers here are working values, chosen on synthetic lesions.
+    """
+    diameter = 2.0 * (750.0 * volume_ml / math.pi) ** (1.0 / 3.0)
+    return min(max(border, _HIGHEST), border + _RISE * max(0.0, _WIDE * blur_mm / diameter - 1.0))
 
 
 def border_level(

@@ -22,6 +22,8 @@ class FinishSettings:
         challenge's baseline (deep-psma.grand-challenge.org, model refinement tips).
     border: share of the way from its surroundings to its peak that voxels of a lesion must reach besides the threshold
         (``finish_borders``); 0: the threshold alone. Regions of low probability then keep the borders they have.
+    blur_mm: full width at half maximum of the blur that lesions are seen through. The share of the border is higher for
+        lesions less than three times as wide (``finish_borders.border_share``); 0: the same for all.
     minimum_volume_ml, split_depth, smoothing_mm, organ_margin_mm: as in ``rules.RuleSet``, but what is smaller than the
         minimum volume stays as a candidate of low evidence.
     low_suv_max, low_probability: a lesion whose SUVmax or mean probability is lower is one of low evidence. False
@@ -32,6 +34,7 @@ class FinishSettings:
     threshold: float = _USUAL_THRESHOLD
     expand_mm: float = 7.0
     border: float = 0.0
+    blur_mm: float = 0.0
     minimum_volume_ml: float = 0.2
     split_depth: float = 0.35
     smoothing_mm: float = 5.0
@@ -56,6 +59,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "threshold": (LOWEST_THRESHOLD, 1000.0),
     "expand_mm": (0.0, 7.0),
     "border": (0.0, 0.9),
+    "blur_mm": (0.0, 30.0),
     "minimum_volume_ml": (0.0, 1000.0),
     "split_depth": (0.0, 0.99),
     "smoothing_mm": (0.0, 50.0),
