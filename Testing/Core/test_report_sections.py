@@ -114,8 +114,8 @@ def test_technique_tells_what_was_corrected_by_hand(results, case):
         ({"threshold": 3.0, "expand_mm": 7.0, "border": 0.0}, "SUV 3.00 or more, at most 7.0 mm beyond the network's"),
         (
             {"threshold": 0.1, "expand_mm": 4.2, "border": 0.36, "blur_mm": 7.0},
-            "36 % of the way from surroundings to peak where the network is sure, more in small lesions (blur of 7.0 mm), "
-            "at most 4.2 mm beyond the network's",
+            "36 % of the way from surroundings to peak where the network is sure, "
+            "more in small lesions (blur of 7.0 mm), at most 4.2 mm beyond the network's",
         ),
     ],
 )
