@@ -24,8 +24,10 @@ def border_share(volume_ml: float, border: float, blur_mm: float) -> float:
 
     That is ``border`` for lesions that are three times as wide as the blur (full width at half maximum) or wider, and
     more for narrower ones, whose peak the blur lowers: 0.3 more for a sphere as wide as the blur, up to 0.7. That the
-    best share falls with volume and then stays was measured on spheres: 177Lu SPECT 50 % from 16 mL on and more below;
-    83 % for the smallest sphere of another phantom. The numbers here are working values, chosen on synthetic lesions.
+    best share falls with volume was measured on spheres, as a share of the maximum: 50 % from 16 mL on and more below
+    for 177Lu SPECT (OSEM; www.biocloudy.com/literatureDetail/NTQzMTMyMQ==), about 83 % for the smallest of another
+    phantom (avesis.istanbul.edu.tr/publication/details/3870e620-0857-4afa-a414-4a4c5ec570bc). The numbers here are
+    working values, chosen on synthetic PET lesions.
     """
     diameter = 2.0 * (750.0 * volume_ml / math.pi) ** (1.0 / 3.0)
     return min(max(border, _HIGHEST), border + _RISE * max(0.0, _WIDE * blur_mm / diameter - 1.0))
