@@ -6,7 +6,8 @@ everything else is done on the lists or in small boxes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,27 @@ def box_of(voxels: Voxels, shape: tuple[int, ...]) -> Box:
     return (z, y, x)
 
 
+def grown_box(box: Box, margin_mm: float, spacing: Sequence[float], shape: tuple[int, ...]) -> Box:
+    """The box with a margin of at least ``margin_mm`` and a voxel around it, within an array of a shape.
+
+    ``spacing`` is mm along z, y, x.
+    """
+    margin = [math.ceil(margin_mm / step) + 1 for step in spacing]
+    z, y, x = (
+        slice(max(part.start - more, 0), min(part.stop + more, size))
+        for part, more, size in zip(box, margin, shape, strict=True)
+    )
+    return (z, y, x)
+
+
+def mask_in_box(voxels: Voxels, shape: tuple[int, ...], box: Box) -> npt.NDArray[np.bool_]:
+    """A mask of a box that is true at voxels given by their flat indices into an array of a shape (z, y, x)."""
+    z, y, x = (axis - part.start for axis, part in zip(np.unravel_index(voxels, shape), box, strict=True))
+    inside = np.zeros([part.stop - part.start for part in box], dtype=bool)
+    inside[z, y, x] = True
+    return inside
+
+
 def _grouped(voxels: Voxels, labels: npt.NDArray[np.integer]) -> Iterator[tuple[int, Voxels]]:
     """The voxels of each label, in ascending order of labels."""
     if not voxels.size:
@@ -75,11 +97,9 @@ def _apart(filled: Voxels, shape: tuple[int, ...]) -> Iterator[Voxels]:
 def _parts_in_box(group: Voxels, shape: tuple[int, ...]) -> Iterator[Voxels]:
     """The parts of a group of voxels, labeled in its box."""
     box = box_of(group, shape)
-    mask = np.zeros([part.stop - part.start for part in box], dtype=bool)
-    place = tuple(axis - part.start for axis, part in zip(np.unravel_index(group, shape), box, strict=True))
-    mask[place] = True
+    mask = mask_in_box(group, shape, box)
     labeled = _labeled(mask) if mask.size > _LARGEST_BOX else ndimage.label(mask, _NEIGHBORS)[0]
-    for _, part in _grouped(group, labeled[place]):
+    for _, part in _grouped(group, labeled[mask]):
         yield part
 
 

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from PSMASegmentLib.coarse import Coarse, coarse_copy
-from PSMASegmentLib.connected import Box
+from PSMASegmentLib.connected import grown_box
 from PSMASegmentLib.constellation import body_middle_x, find_middle_of_kidneys
 from PSMASegmentLib.large_organs import find_large_organs
 from PSMASegmentLib.lesions import Formed, form_lesions
@@ -172,7 +172,9 @@ def outline_at_percent(
     stopped: set[int] = set()
     for lesion in sorted(boxes, key=lambda number: (-maxima[number], number)):
         level = percent / 100.0 * maxima[lesion]
-        around = _grown(boxes[lesion], spacing, own.shape) if level < threshold else boxes[lesion]
+        around = boxes[lesion]
+        if level < threshold:
+            around = grown_box(around, LARGEST_GROWTH_MM, spacing.tolist(), own.shape)
         mine = own[around] == lesion
         free = (own[around] == 0) & (removed[around] == 0) & (outlined[around] == 0)
         if blocked is not None:
@@ -204,16 +206,6 @@ def _pieces(
         piece = labeled == number
         if number != first and (piece & own).any():
             yield piece
-
-
-def _grown(box: Box, spacing: npt.NDArray[np.float64], shape: tuple[int, ...]) -> Box:
-    """The box and the reach of the growth, with one voxel more to see what lies beyond."""
-    reach = np.ceil(LARGEST_GROWTH_MM / spacing).astype(int) + 1
-    z, y, x = (
-        slice(max(part.start - int(r), 0), min(part.stop + int(r), n))
-        for part, r, n in zip(box, reach, shape, strict=True)
-    )
-    return (z, y, x)
 
 
 def _within(

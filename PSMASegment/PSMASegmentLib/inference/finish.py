@@ -16,9 +16,17 @@ import scipy
 import SimpleITK as sitk
 from scipy import ndimage
 
-from PSMASegmentLib.connected import Box, Voxels, box_of, connected_parts_of, voxels_by_label
+from PSMASegmentLib.connected import (
+    Box,
+    Voxels,
+    box_of,
+    connected_parts_of,
+    grown_box,
+    mask_in_box,
+    voxels_by_label,
+)
 from PSMASegmentLib.grids import require_same_grid
-from PSMASegmentLib.inference.finish_borders import SURROUNDINGS_MM, border_level, border_share
+from PSMASegmentLib.inference.finish_borders import border_level, border_share, surroundings_level
 from PSMASegmentLib.inference.finish_findings import describe_lesions, removed_uptake
 from PSMASegmentLib.inference.finish_organs import BY_NETWORK, PhysiologicalVoxels, physiological_voxels
 from PSMASegmentLib.inference.finish_settings import FinishSettings
@@ -100,22 +108,19 @@ def _kept(
     """
     uptake = sitk.GetArrayViewFromImage(emission)
     spacing, voxel_ml = emission.GetSpacing()[::-1], voxel_volume_ml(emission)
-    seen_mm = max(settings.expand_mm, SURROUNDINGS_MM[1] if settings.border else 0.0)
-    reach = np.ceil(seen_mm / np.asarray(spacing)).astype(int) + 1
     kept = np.zeros(marked.shape, bool)
     for voxels in connected_parts_of(marked):
-        tight = box_of(voxels, marked.shape)
-        box = _grown(tight, reach, marked.shape)
-        inside = _mask_of(voxels, marked.shape, box)
+        box = grown_box(box_of(voxels, marked.shape), settings.expand_mm, spacing, marked.shape)
+        inside = mask_in_box(voxels, marked.shape, box)
         if settings.border and not likely(voxels):
             kept[box] |= inside
             continue
         above = uptake[box] >= settings.threshold
-        distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
         if settings.border:
             share = border_share(voxels.size * voxel_ml, settings.border, settings.blur_mm)
-            needed = border_level(uptake[box], inside, ~marked[box], distance, spacing, share)
-            above &= uptake[box] >= needed
+            ground = surroundings_level(uptake, marked, voxels, spacing)
+            above &= uptake[box] >= border_level(uptake[box], inside, ground, spacing, share)
+        distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
         near = above & (blocked[box] == 0) & (distance <= settings.expand_mm)
         connected = ndimage.binary_propagation(inside, _NEIGHBORS, mask=inside | near)
         reached = connected & above
@@ -139,7 +144,7 @@ def _split(emission: sitk.Image, kept: Mask, settings: FinishSettings) -> list[V
             found.append(region)
             continue
         box = box_of(region, kept.shape)
-        inside = _mask_of(region, kept.shape, box)
+        inside = mask_in_box(region, kept.shape, box)
         basins = watershed(smoothed(uptake, box, sigma), inside, settings.threshold, settings.split_depth)
         if (basins[inside] == basins[inside][0]).all():
             found.append(region)
@@ -152,23 +157,6 @@ def _split(emission: sitk.Image, kept: Mask, settings: FinishSettings) -> list[V
             "probably not made for such images."
         )
     return sorted(found, key=lambda own: (-own.size, int(own[0])))
-
-
-def _grown(box: Box, margin: npt.NDArray[np.int64], shape: tuple[int, ...]) -> Box:
-    """The box with a margin (z, y, x) around it, within an array of a shape."""
-    z, y, x = (
-        slice(max(part.start - int(more), 0), min(part.stop + int(more), size))
-        for part, more, size in zip(box, margin, shape, strict=True)
-    )
-    return (z, y, x)
-
-
-def _mask_of(voxels: Voxels, shape: tuple[int, ...], box: Box) -> Mask:
-    """True in a box at the voxels given by their flat indices into an array of a shape."""
-    z, y, x = (axis - part.start for axis, part in zip(np.unravel_index(voxels, shape), box, strict=True))
-    inside = np.zeros([part.stop - part.start for part in box], dtype=bool)
-    inside[z, y, x] = True
-    return inside
 
 
 def _flat(voxels: Voxels, box: Box, shape: tuple[int, ...]) -> Voxels:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from PSMASegmentLib.connected import Voxels, box_of, grown_box, mask_in_box
+
 Mask = npt.NDArray[np.bool_]
 
 SURROUNDINGS_MM = (8.0, 16.0)
@@ -33,23 +35,27 @@ def border_share(volume_ml: float, border: float, blur_mm: float) -> float:
     return min(max(border, _HIGHEST), border + _RISE * max(0.0, _WIDE * blur_mm / diameter - 1.0))
 
 
+def surroundings_level(uptake: npt.NDArray[Any], marked: Mask, voxels: Voxels, spacing: Sequence[float]) -> float:
+    """SUVbw around a region of a volume (z, y, x) that is given by the flat indices of its voxels.
+
+    That is the median of the voxels from 8 to 16 mm away that are not ``marked``, also those of an organ that the
+    region lies in; 0 where there are fewer than ten. ``spacing`` is mm along z, y, x. The distances are working values.
+    """
+    box = grown_box(box_of(voxels, uptake.shape), SURROUNDINGS_MM[1], spacing, uptake.shape)
+    distance = ndimage.distance_transform_edt(~mask_in_box(voxels, uptake.shape, box), sampling=spacing)
+    around = uptake[box][~marked[box] & (distance > SURROUNDINGS_MM[0]) & (distance <= SURROUNDINGS_MM[1])]
+    return float(np.median(around)) if around.size >= _FEWEST else 0.0
+
+
 def border_level(
-    uptake: npt.NDArray[Any],
-    inside: Mask,
-    free: Mask,
-    distance: npt.NDArray[Any],
-    spacing: Sequence[float],
-    share: float,
+    uptake: npt.NDArray[Any], inside: Mask, ground: float, spacing: Sequence[float], share: float
 ) -> npt.NDArray[Any]:
     """SUVbw that voxels (z, y, x) of a box must reach to belong to the marked region ``inside``.
 
-    That is ``share`` of the way from the median of its surroundings (``free`` voxels by their ``distance`` in mm, also
-    those of an organ that the region lies in) to the peak of the region within 8 mm: a fixed part of the rise, as the
-    border of an object has it that is wide against the blur, whatever its uptake. Where nothing rises above the
-    surroundings it is infinite. ``spacing`` is mm along z, y, x. The distances are working values.
+    That is ``share`` of the way from the level ``ground`` of its surroundings to the peak of the region within 8 mm: a
+    fixed part of the rise, as the border of an object has it that is wide against the blur, whatever its uptake. Where
+    nothing rises above the surroundings it is infinite. ``spacing`` is mm along z, y, x. The 8 mm are a working value.
     """
-    around = uptake[free & (distance > SURROUNDINGS_MM[0]) & (distance <= SURROUNDINGS_MM[1])]
-    ground = float(np.median(around)) if around.size >= _FEWEST else 0.0
     size = [2 * round(_PEAK_MM / step) + 1 for step in spacing]
     peak = ndimage.maximum_filter(np.where(inside, uptake, 0.0), size=size, mode="constant")
     level: npt.NDArray[Any] = np.where(peak > ground, ground + share * (peak - ground), np.inf)
