@@ -70,7 +70,7 @@ class Recip1:
             InputError: a volume is negative, infinite or not a number.
         """
         verdict = decide_by_volumes(inputs, modality_problem(inputs, self.modality))
-        notes = [*category_notes(inputs, verdict), *comparison_notes(inputs)]
+        notes = [*category_notes(inputs, verdict), *comparison_notes(inputs), *borders_notes(inputs)]
         return volume_response(self.name, inputs, verdict, notes)
 
 
@@ -81,6 +81,22 @@ def volume_response(name: str, inputs: ResponseInput, verdict: Verdict, notes: l
         volumes=volumes_text(inputs), new_lesions=new_lesions_text(inputs.new_lesions), reason=reason
     )
     return Response(name, category, change_percent(inputs), why, branches, tuple(notes))
+
+
+def borders_notes(inputs: ResponseInput) -> list[str]:
+    """A note where a volume has borders that a network drew: the limits of RECIP were studied with other ones.
+
+    Those were of qPSMA (Gafita et al. 2019, J Nucl Med 60:1277-1283): SUV 3 in bone, a threshold by the liver
+    elsewhere.
+    """
+    facts = (inputs.baseline, inputs.followup)
+    if not any(scan is not None and scan.network_borders for scan in facts):
+        return []
+    text = tr(
+        "Borders drawn by a network: volumes differ from those at thresholds, with which the limits of RECIP were "
+        "studied, and may change by other percentages."
+    )
+    return [text]
 
 
 def decide_by_volumes(inputs: ResponseInput, problem: str = "") -> Verdict:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from PSMASegmentLib.inference.finish_settings import LOWEST_THRESHOLD
+
 from . import report_words
 from .clinical_model import REFERENCE_REGIONS
 from .i18n import tr
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from .case_store import CaseStore
 
 MOST_PSA_VALUES = 10
-_AIR_SUV = 0.1  # a threshold that draws no border (``inference.finish_settings.LOWEST_THRESHOLD``)
 
 
 class GlanceSection:
@@ -253,7 +254,7 @@ def _borders(study: StudyResult) -> str:
         told.append(share.format(percent=number(100.0 * finish["border"], 0)))
         if finish.get("blur_mm"):
             told.append(tr("more in small lesions (blur of {mm} mm)").format(mm=number(finish["blur_mm"])))
-    if finish["threshold"] > _AIR_SUV:
+    if finish["threshold"] > LOWEST_THRESHOLD:
         told.append(tr("SUV {suv} or more").format(suv=number(finish["threshold"], 2)))
     if finish["expand_mm"]:
         told.append(tr("at most {mm} mm beyond the network's").format(mm=number(finish["expand_mm"])))

@@ -23,6 +23,7 @@ class ScanFacts:
     scanner: str = ""
     reconstruction: str = ""
     minutes_after_injection: float | None = None
+    network_borders: bool = False  # borders that a network drew, and no threshold
 
 
 @dataclass(frozen=True)

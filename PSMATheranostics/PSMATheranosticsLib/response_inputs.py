@@ -95,6 +95,7 @@ def _facts(study: StudyResult) -> ScanFacts:
         scanner=study.scanner,
         reconstruction=study.reconstruction,
         minutes_after_injection=study.minutes_after_injection,
+        network_borders=study.segmentation is not None and study.segmentation.network_borders,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from typing import Any
 
+from PSMASegmentLib.inference.finish_settings import LOWEST_THRESHOLD
 from PSMASegmentLib.lesion_regions import Region
 from PSMASegmentLib.measure import Measures, Totals
 from PSMATrackingLib.heterogeneity import Heterogeneity
@@ -94,6 +95,12 @@ class SegmentationResult:
     def finish(self) -> dict[str, Any]:
         """What the answer of a network was finished with (``inference.finish_settings``); empty for other methods."""
         return dict(self.provenance.get("finish", {}).get("settings", {}))
+
+    @property
+    def network_borders(self) -> bool:
+        """Whether borders are those that a network drew, or a share of the way to the peak, and no threshold's."""
+        finish = self.finish
+        return bool(finish) and (finish.get("border", 0.0) > 0.0 or finish["threshold"] <= LOWEST_THRESHOLD)
 
     def compared(self) -> dict[str, str]:
         """Everything that must be equal on two scans for their volumes to be comparable, as text."""

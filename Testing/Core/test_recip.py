@@ -161,6 +161,14 @@ def test_differences_between_the_scans_are_noted_but_do_not_change_the_category(
     assert unknown.notes == ()
 
 
+@pytest.mark.parametrize("scans", [(True, True), (True, False), (False, True)])
+def test_borders_of_a_network_are_noted_on_either_scan_but_do_not_change_the_category(scans):
+    baseline, followup = (ScanFacts("PET", network_borders=drawn) for drawn in scans)
+    response = Recip1().evaluate(ResponseInput(10, 5, False, baseline=baseline, followup=followup))
+    assert response.category == PR
+    assert [note for note in response.notes if note.startswith("Borders drawn by a network")]
+
+
 def test_pet_is_never_compared_with_spect():
     mixed = ResponseInput(10, 5, False, baseline=ScanFacts("PET"), followup=ScanFacts("SPECT"))
     response = Recip1().evaluate(mixed)

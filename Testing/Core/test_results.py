@@ -190,6 +190,20 @@ def test_one_network_with_borders_drawn_in_another_way_does_not_count_as_the_sam
     assert told[0] == told[1] != told[2] and told[0]["border"] == "0.37"
 
 
+@pytest.mark.parametrize(
+    ("finish", "drawn_by_network"),
+    [
+        ({"threshold": 0.1, "border": 0.36}, True),
+        ({"threshold": 0.1}, True),  # as the network drew them; written before there were borders
+        ({"threshold": 3.0, "border": 0.36}, True),
+        ({"threshold": 3.0, "border": 0.0}, False),
+        ({}, False),  # rules
+    ],
+)
+def test_whose_borders_the_volumes_have_is_known_from_the_finish(finish, drawn_by_network):
+    assert found_by(finish={"settings": finish}).network_borders is drawn_by_network
+
+
 def test_folders_of_a_network_differ_when_one_of_their_files_does():
     files = {"plans.json": "a" * 64, "fold_0/checkpoint_final.pth": "b" * 64}
     told = [found_by(model="Dataset001", sha256=hashes).compared() for hashes in (files, dict(reversed(files.items())))]
