@@ -1,11 +1,11 @@
-# make demo | test | bench | soak | evaluate-clicks | train-smoke | diversity-study | phantom-page | lint | screenshots | translations: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
+# make demo | test | bench | soak | evaluate-clicks | train-smoke | diversity-study | other-painter | phantom-page | lint | screenshots | translations: each sets up .venv by itself. PYTHON chooses the interpreter (3.10 to 3.12).
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke diversity-study phantom-page screenshots translations parity clean
+.PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke diversity-study other-painter phantom-page screenshots translations parity clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/psma demo --case demo-case
@@ -52,6 +52,13 @@ diversity-study: $(VENV)/.testing
 	@test -n "$(PSMA_TEST_DATA)" || (echo "PSMA_TEST_DATA must name the folder of test data with psma-organ-labels" && exit 1)
 	$(BIN)/python Testing/Studies/diversity_and_dice.py $(or $(TO),build/diversity-study) \
 		--organ-maps "$(PSMA_TEST_DATA)/psma-organ-labels"
+
+# The network for PET on synthetic studies of another painter, on a real CT with labels: what it finds there that it was not trained on; minutes.
+other-painter: $(VENV)/.testing
+	@test -n "$(PSMA_TEST_DATA)" || (echo "PSMA_TEST_DATA must name the folder of test data with ct-totalsegmentator" && exit 1)
+	$(BIN)/python Testing/Studies/another_painter.py build/other-painter/studies
+	$(BIN)/psma evaluate build/other-painter/studies --lesions labels --no-surfaces --to build/other-painter/tables \
+		--methods $(or $(METHODS),package:psma-pet-1@ct=false package:psma-pet-1 rules suv3)
 
 # Twelve random synthetic men on real organ maps, beside a table of published figures and those of 42 such men.
 phantom-page: $(VENV)/.testing

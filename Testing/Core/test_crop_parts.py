@@ -10,13 +10,14 @@ from PSMASegmentLib.lesion_regions import Region
 from PSMASegmentLib.phantom.lesions import Lesion, radii_for
 from PSMASegmentLib.phantom.organ_map_body import Block
 from PSMASegmentLib.phantom.organ_map_lesions import Planned
-from PSMASegmentLib.phantom.tissues import Tissue
+from PSMASegmentLib.phantom.tissues import BOWEL, Tissue
 from PSMASegmentLib.training.bodies import Body
 from PSMASegmentLib.training.crop_anatomy import vary_anatomy
 from PSMASegmentLib.training.crop_lesions import lesion_anywhere, prior_of, volume_ml
 from PSMASegmentLib.training.crop_scan import Scanner, beyond_view, crop_ct, largest_margin_mm, random_scanner
 from PSMASegmentLib.training.crop_uptake import crop_uptake, paint_physiology, spots_of
 from PSMASegmentLib.training.crop_view import View, place_of, random_view
+from scipy import ndimage
 from study_crop_men import SPACING_MM, built_man
 
 
@@ -96,6 +97,34 @@ def test_some_men_lack_organs_and_half_have_contrast_medium(man):
     assert 0 < gone[Tissue.SPLEEN] + gone[Tissue.KIDNEY] < 15
 
 
+def test_half_of_all_men_have_loops_of_bowel_of_their_own_in_fat_beside_the_others(man):
+    codes = [int(tissue) for tissue in BOWEL]
+    before = np.isin(man.block.tissue, codes)
+
+    def parts(mask: np.ndarray) -> int:
+        return int(ndimage.label(mask, np.ones((3, 3, 3)))[1])
+
+    more = []
+    for seed in range(40):
+        block = whole(man)
+        vary_anatomy(np.random.default_rng(seed), block)
+        added = np.isin(block.tissue, codes) & ~before
+        more.append(added.sum() * SPACING_MM**3 / 1000.0)
+        assert (man.block.tissue[added] == int(Tissue.FAT)).all()
+        if more[-1]:
+            assert parts(added | before) <= parts(before)  # each begins in bowel
+    assert 10 <= np.count_nonzero(more) <= 30
+    assert max(more) > 20.0  # mL
+
+
+def test_some_men_show_no_lacrimal_glands_or_mucosa():
+    faint = 0
+    for seed in range(60):
+        uptake = crop_uptake(np.random.default_rng(seed), "68Ga-PSMA-11", "PET", 1.0, ())
+        faint += uptake[Tissue.LACRIMAL] == uptake[Tissue.MUSCLE]
+    assert 4 <= faint <= 24
+
+
 def test_small_spots_lie_within_the_man_however_he_is_shown(man):
     rng = np.random.default_rng(2)
     inside = []
@@ -161,7 +190,9 @@ def test_physiology_is_painted_from_the_table_of_tissues(man):
     suv, block = paint_physiology(rng, man.block, uptake, [], 3.0)
     assert np.array_equal(block.tissue, man.block.tissue)
     for tissue in (Tissue.LIVER, Tissue.KIDNEY, Tissue.MUSCLE):
-        assert suv[man.block.tissue == int(tissue)].mean() == pytest.approx(uptake[tissue], rel=0.05)
+        assert suv[man.block.tissue == int(tissue)].mean() == pytest.approx(
+            uptake[tissue], rel=0.1
+        )  # organs vary inside
     assert not suv[man.block.tissue == int(Tissue.AIR)].any()
 
 

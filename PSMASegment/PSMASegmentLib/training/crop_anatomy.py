@@ -1,4 +1,5 @@
-"""How men differ from the one that an organ map and the reference man make: organs removed, cysts, contrast medium."""
+"""How men differ from the one that an organ map and the reference man make: organs removed, cysts, loops of bowel that
+run otherwise, contrast medium."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from PSMASegmentLib.phantom.organ_map_body import Block
-from PSMASegmentLib.phantom.tissues import Tissue
+from PSMASegmentLib.phantom.tissues import BOWEL, Tissue
+from PSMASegmentLib.training.shapes import ball
 
 _REMOVED = {
     Tissue.PROSTATE: 0.35,
@@ -20,6 +22,10 @@ _REMOVED = {
 _FAT_HU = -95
 _CYSTS, _CYST_MM, _CYST_HU = 0.15, (5.0, 22.0), 5
 _CYSTIC = (Tissue.KIDNEY, Tissue.LIVER)
+_LOOPS, _MOST_LOOPS = 0.5, 4
+_LOOP_MM, _LOOP_RADIUS_MM, _LOOP_HU = (30.0, 220.0), (6.0, 15.0), (20.0, 50.0)
+_BENDS_MM = 25.0  # a loop keeps its direction over about so much
+_UNDER_LOOPS = (Tissue.FAT, *BOWEL)
 _CONTRAST = 0.5
 _ENHANCED_HU = {
     Tissue.BLOOD: (40.0, 180.0),
@@ -45,6 +51,9 @@ def vary_anatomy(rng: np.random.Generator, block: Block) -> None:
             _remove(rng, block, tissue)
     if rng.random() < _CYSTS:
         _add_cyst(rng, block)
+    if rng.random() < _LOOPS:
+        for _ in range(int(rng.integers(1, _MOST_LOOPS + 1))):
+            _add_loop(rng, block)
     if rng.random() < _CONTRAST:
         numbers = np.zeros(256, np.int16)
         for tissue, (low, high) in _ENHANCED_HU.items():
@@ -70,6 +79,37 @@ def _add_cyst(rng: np.random.Generator, block: Block) -> None:
     z, y, x = np.ogrid[tuple(slice(0, n) for n in block.tissue.shape)]
     far = (z - place[0]) ** 2 + (y - place[1]) ** 2 + (x - place[2]) ** 2
     _fill(block, (far <= radius**2) & (block.tissue == int(organ)), _CYST_HU)
+
+
+def _add_loop(rng: np.random.Generator, block: Block) -> None:
+    """A loop of bowel that begins in other bowel and winds through fat and bowel until it meets something else.
+
+    The reference man has one course of the bowel: a network that has seen no other takes loops beside it for lesions.
+    """
+    starts = np.flatnonzero(np.isin(block.tissue, [int(tissue) for tissue in BOWEL]))
+    if not len(starts):
+        return
+    start = np.unravel_index(int(starts[int(rng.integers(len(starts)))]), block.tissue.shape)
+    free = np.isin(block.tissue, [int(tissue) for tissue in _UNDER_LOOPS])
+    tissue, hu = int(BOWEL[int(rng.integers(len(BOWEL)))]), round(float(rng.uniform(*_LOOP_HU)))
+    radius, step = float(rng.uniform(*_LOOP_RADIUS_MM)), block.spacing[0]
+    x, y, z = (np.asarray(axis, np.float32) for axis in block.axes)
+    corner = np.asarray((z[0], y[0], x[0]))
+    for point in np.asarray(start) * step + _course(rng, float(rng.uniform(*_LOOP_MM)), step):
+        place = np.rint(point / step).astype(int)
+        if (place < 0).any() or (place >= free.shape).any() or not free[tuple(place)]:
+            return
+        box, part = ball((z, y, x), point + corner, radius * float(rng.uniform(0.85, 1.15)))
+        part = part & free[box]
+        block.tissue[box][part], block.hu[box][part] = tissue, hu
+
+
+def _course(rng: np.random.Generator, length_mm: float, step_mm: float) -> NDArray[np.float64]:
+    """Points (mm) of a winding line of a length, ``step_mm`` apart, from 0 on."""
+    ways = rng.normal(size=(max(2, round(length_mm / step_mm)), 3))
+    ways = ndimage.gaussian_filter1d(ways, _BENDS_MM / step_mm, axis=0)
+    course: NDArray[np.float64] = np.cumsum(step_mm * ways / np.linalg.norm(ways, axis=1, keepdims=True), axis=0)
+    return course
 
 
 def _fill(block: Block, where: NDArray[np.bool_], hu: int) -> None:

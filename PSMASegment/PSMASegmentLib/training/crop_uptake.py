@@ -26,12 +26,18 @@ from PSMASegmentLib.phantom.tissues import BOWEL, TRACERS, Tissue, draw_uptake
 from PSMASegmentLib.phantom.tumor_sink import sunk
 from PSMASegmentLib.training.bodies import Body
 from PSMASegmentLib.training.crop_view import View
+from PSMASegmentLib.training.shapes import smooth_field
 
 _SPECT_TRACER = "68Ga-PSMA-11"  # which men are drawn with, of whom a day after 177Lu-PSMA less is left
 _SPREAD = (0.6, 1.6)  # of each tissue
 _SPOT_SIZES, _MOST_SPOTS = (0.8, 1.3), 3
 _SCALE, _SPECT_SCALE = (0.8, 1.25), (0.5, 2.0)  # of all of them
 _ENLARGED, _ENLARGED_SUV = 0.3, (1.0, 3.0)  # share of men with uptake of a benign prostate, and how much more
+_HOT_COLON, _HOT_COLON_SUV = 0.25, (1.5, 6.0)  # share of men whose colon takes up more, and how much
+_PATCHY, _PATCH_MM, _PATCHES = 0.6, (10.0, 40.0), (0.4, 1.8)
+"""Share of men whose bowel takes up in patches, the width of those, and twice the SD of the logarithm of the uptake."""
+_FAINT, _FAINT_SHARE = (Tissue.LACRIMAL, Tissue.NASAL, Tissue.THROAT, Tissue.THYROID), 0.2
+"""What no table says that every man has, and how often it takes up no more than muscle."""
 _BONE = (Tissue.CORTEX, Tissue.MARROW)
 _BONE_SUV, _CONTAMINATED = (1.0, 5.0), 0.06
 _BONE_SPOTS = {True: 0.006, False: 0.0012}
@@ -56,6 +62,11 @@ def crop_uptake(
         uptake = spect_uptake(draw_uptake(rng, _SPECT_TRACER))
     uptake = sunk(uptake, plan)
     uptake = {t: value * scale * float(np.exp(rng.uniform(*np.log(_SPREAD)))) for t, value in uptake.items()}
+    for tissue in _FAINT:
+        if tissue in uptake and rng.random() < _FAINT_SHARE:
+            uptake[tissue] = uptake[Tissue.MUSCLE]
+    if rng.random() < _HOT_COLON:
+        uptake[Tissue.COLON] *= float(rng.uniform(*_HOT_COLON_SUV))
     if rng.random() < _ENLARGED:
         uptake[Tissue.PROSTATE] *= float(rng.uniform(*_ENLARGED_SUV))
     return uptake
@@ -100,10 +111,14 @@ def _urine(rng: np.random.Generator, suv: Array, block: Block) -> None:
 
 
 def _bowel(rng: np.random.Generator, suv: Array, block: Block) -> None:
-    """Stretches of bowel with several times the uptake of the rest."""
+    """Patches of more and less uptake in bowel, and stretches with several times that of the rest."""
     inside = np.isin(block.tissue, [int(tissue) for tissue in BOWEL])
     if not inside.any():
         return
+    if rng.random() < _PATCHY:
+        cells = 1 + round(len(suv) * block.spacing[0] / float(rng.uniform(*_PATCH_MM)))
+        patches = np.exp(np.float32(rng.uniform(*_PATCHES)) * smooth_field(rng, suv.shape, cells))
+        suv *= np.where(inside, patches, np.float32(1.0))
     places = np.flatnonzero(inside)
     z, y, x = (axis.astype(np.float32) for axis in reversed(block.axes))
     for _ in range(int(rng.poisson(0.8))):
