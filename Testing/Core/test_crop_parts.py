@@ -13,7 +13,7 @@ from PSMASegmentLib.phantom.organ_map_lesions import Planned
 from PSMASegmentLib.phantom.tissues import BOWEL, Tissue
 from PSMASegmentLib.training.bodies import Body
 from PSMASegmentLib.training.crop_anatomy import vary_anatomy
-from PSMASegmentLib.training.crop_lesions import lesion_anywhere, prior_of, volume_ml
+from PSMASegmentLib.training.crop_lesions import lesion_anywhere, place_anywhere, prior_of, volume_ml
 from PSMASegmentLib.training.crop_scan import Scanner, beyond_view, crop_ct, largest_margin_mm, random_scanner
 from PSMASegmentLib.training.crop_uptake import crop_uptake, paint_physiology, spots_of
 from PSMASegmentLib.training.crop_view import View, place_of, random_view
@@ -115,6 +115,25 @@ def test_half_of_all_men_have_loops_of_bowel_of_their_own_in_fat_beside_the_othe
             assert parts(added | before) <= parts(before)  # each begins in bowel
     assert 10 <= np.count_nonzero(more) <= 30
     assert max(more) > 20.0  # mL
+
+
+def test_few_lesions_of_soft_tissue_that_follow_no_plan_lie_beside_bowel(man):
+    rng = np.random.default_rng(4)
+    bowel = np.isin(man.block.tissue, [int(tissue) for tissue in BOWEL])
+    wide = ndimage.binary_dilation(bowel, np.ones((3, 3, 3)), iterations=int(16.0 // SPACING_MM))
+    soft = [int(tissue) for tissue in (Tissue.FAT, Tissue.MUSCLE, Tissue.BLOOD)]
+
+    def beside(places: list) -> float:
+        at = [
+            tuple(np.searchsorted(a, p) for a, p in zip(reversed(man.block.axes), reversed(p), strict=True))
+            for p in places
+        ]
+        return float(np.mean([wide[i] for i in at if man.block.tissue[i] in soft]))
+
+    anywhere = [place for _ in range(400) if (place := place_anywhere(rng, man.block)) is not None]
+    of_soft = [place_of(man.block, (Tissue.FAT, Tissue.MUSCLE, Tissue.BLOOD), rng) for _ in range(200)]
+    assert len(anywhere) > 390
+    assert 0.0 < beside(anywhere) < 0.5 * beside(of_soft)
 
 
 def test_some_men_show_no_lacrimal_glands_or_mucosa():

@@ -15,7 +15,7 @@ from PSMASegmentLib.phantom.lesions import Lesion, radii_for
 from PSMASegmentLib.phantom.organ_map_body import Block
 from PSMASegmentLib.phantom.organ_map_lesions import Planned
 from PSMASegmentLib.phantom.organ_map_painting import lesion_fractions
-from PSMASegmentLib.phantom.tissues import HOT_TISSUES, Tissue
+from PSMASegmentLib.phantom.tissues import BOWEL, HOT_TISSUES, Tissue
 from PSMASegmentLib.training.crop_view import View, place_of
 
 Mask = NDArray[np.bool_]
@@ -28,6 +28,9 @@ _BONE = (Tissue.CORTEX, Tissue.MARROW)
 _ANYWHERE: tuple[tuple[Tissue, ...], ...] = (_SOFT, _BONE, (Tissue.LUNG,), (Tissue.LIVER,))
 _ANYWHERE_SHARES = (0.4, 0.34, 0.08, 0.18)
 """Where lesions lie that follow no plan: a spread of sites teaches more than their number does (LION)."""
+
+_BESIDE_BOWEL_MM, _NOT_BESIDE_BOWEL = 16.0, 0.8
+"""Lesions of soft tissue that follow no plan keep away from bowel, most of them: what is hot there is bowel in men."""
 
 _ANYWHERE_ML, _ANYWHERE_SPREAD, _ANYWHERE_SUV = 1.2, 1.2, 10.0  # medians and an SD of the logarithm: working values
 _LARGE, _LARGE_ML = 0.15, (5.0, 80.0)  # share of large ones, which networks otherwise take for organs
@@ -91,10 +94,21 @@ def place_anywhere(rng: np.random.Generator, block: Block) -> NDArray[np.float64
     """A place (x, y, z) for a lesion that follows no plan; None where there is no tissue for one."""
     count = len(_ANYWHERE)
     for chosen in rng.choice(count, count, replace=False, p=_ANYWHERE_SHARES):
-        place = place_of(block, _ANYWHERE[int(chosen)], rng)
-        if place is not None:
-            return place
+        tissues = _ANYWHERE[int(chosen)]
+        place = place_of(block, tissues, rng)
+        if place is None or (tissues is _SOFT and rng.random() < _NOT_BESIDE_BOWEL and _beside_bowel(block, place)):
+            continue
+        return place
     return None
+
+
+def _beside_bowel(block: Block, at: NDArray[np.float64]) -> bool:
+    """Whether a cube about a point (x, y, z) holds bowel."""
+    z, y, x = (
+        slice(*np.searchsorted(axis, (point - _BESIDE_BOWEL_MM, point + _BESIDE_BOWEL_MM)))
+        for axis, point in zip(reversed(block.axes), reversed(at), strict=True)
+    )
+    return bool(np.isin(block.tissue[z, y, x], [int(tissue) for tissue in BOWEL]).any())
 
 
 def lesion_anywhere(
