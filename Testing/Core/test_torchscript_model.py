@@ -67,7 +67,7 @@ def allowed(path: Path) -> SegmentationEngine:
 
 
 def labels(result) -> np.ndarray:
-    return sitk.GetArrayViewFromImage(result.labels)
+    return sitk.GetArrayFromImage(result.labels)
 
 
 def test_a_file_with_its_description_finds_what_its_network_marks(tmp_path: Path, program: bytes):

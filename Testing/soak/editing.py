@@ -53,7 +53,7 @@ def work(case: CaseStore, chance: random.Random) -> Report | None:
 
 def edit(case: CaseStore, study_id: int, chance: random.Random) -> None:
     """Paint or erase a small box: an old lesion, a new one, or none."""
-    labels = sitk.GetArrayViewFromImage(case.labels(study_id))
+    labels = sitk.GetArrayFromImage(case.labels(study_id))
     start = [chance.randrange(0, size - 1) for size in labels.shape]
     size = [chance.randrange(1, min(4, end - at) + 1) for at, end in zip(start, labels.shape, strict=True)]
     known = [lesion.lesion for lesion in case.lesions(study_id, rejected=True)]
