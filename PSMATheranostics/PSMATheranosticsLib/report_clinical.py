@@ -252,8 +252,8 @@ def _borders(study: StudyResult) -> str:
     if finish.get("border"):
         share = tr("{percent} % of the way from surroundings to peak where the network is sure")
         told.append(share.format(percent=number(100.0 * finish["border"], 0)))
-        if finish.get("blur_mm"):
-            told.append(tr("more in small lesions (blur of {mm} mm)").format(mm=number(finish["blur_mm"])))
+        if study.segmentation is not None and study.segmentation.blur_mm:
+            told.append(tr("more in small lesions (blur of {mm} mm)").format(mm=number(study.segmentation.blur_mm)))
     if finish["threshold"] > LOWEST_THRESHOLD:
         told.append(tr("SUV {suv} or more").format(suv=number(finish["threshold"], 2)))
     if finish["expand_mm"]:

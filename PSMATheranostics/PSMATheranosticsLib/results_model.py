@@ -97,6 +97,11 @@ class SegmentationResult:
         return dict(self.provenance.get("finish", {}).get("settings", {}))
 
     @property
+    def blur_mm(self) -> float:
+        """The blur that borders of narrow lesions were drawn for: what the study showed, else what was expected."""
+        return float(self.provenance.get("finish", {}).get("blur_mm", self.finish.get("blur_mm", 0.0)))
+
+    @property
     def network_borders(self) -> bool:
         """Whether borders are those that a network drew, or a share of the way to the peak, and no threshold's."""
         finish = self.finish

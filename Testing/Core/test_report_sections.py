@@ -113,14 +113,15 @@ def test_technique_tells_what_was_corrected_by_hand(results, case):
         ({"threshold": 0.1, "expand_mm": 0.0}, "as the network drew them"),
         ({"threshold": 3.0, "expand_mm": 7.0, "border": 0.0}, "SUV 3.00 or more, at most 7.0 mm beyond the network's"),
         (
-            {"threshold": 0.1, "expand_mm": 4.2, "border": 0.36, "blur_mm": 7.0},
-            "36 % of the way from surroundings to peak where the network is sure, "
-            "more in small lesions (blur of 7.0 mm), at most 4.2 mm beyond the network's",
+            {"threshold": 0.1, "expand_mm": 4.2, "border": 0.38, "blur_mm": 6.5},
+            "38 % of the way from surroundings to peak where the network is sure, "
+            "more in small lesions (blur of 5.9 mm), at most 4.2 mm beyond the network's",
         ),
     ],
 )
 def test_technique_tells_where_the_borders_of_a_network_lie(results, case, finish, said):
-    found = replace(results.studies[1].segmentation, provenance={"finish": {"version": "1", "settings": finish}})
+    provenance = {"finish": {"version": "2", "settings": finish, "blur_mm": 5.9}}
+    found = replace(results.studies[1].segmentation, provenance=provenance)
     text = words_of(built(TechniqueSection(), last_study(results, segmentation=found), case))
     assert f"Borders – {said}" in text
 

@@ -8,6 +8,7 @@ speaks little for a lesion stays as a lesion whose finding says so, for a reader
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,14 @@ from PSMASegmentLib.connected import (
     voxels_by_label,
 )
 from PSMASegmentLib.grids import require_same_grid
-from PSMASegmentLib.inference.finish_borders import border_level, border_share, surroundings_level
+from PSMASegmentLib.inference.blurred_ball import APPARENT_AT, STEEP_AT
+from PSMASegmentLib.inference.finish_borders import (
+    border_share,
+    height,
+    is_narrow,
+    study_blur,
+    surroundings_level,
+)
 from PSMASegmentLib.inference.finish_findings import describe_lesions, removed_uptake
 from PSMASegmentLib.inference.finish_organs import BY_NETWORK, PhysiologicalVoxels, physiological_voxels
 from PSMASegmentLib.inference.finish_settings import FinishSettings
@@ -41,7 +49,7 @@ Mask = npt.NDArray[np.bool_]
 Progress = Callable[[float, str], None]
 
 # Goes up whenever the same network result may give other lesions.
-VERSION = "1"
+VERSION = "2"
 
 _NEIGHBORS = np.ones((3, 3, 3), dtype=bool)
 
@@ -68,7 +76,7 @@ def finish(
     tell(0.5, "Finishing what the network marked")
     marked: Mask = sitk.GetArrayViewFromImage(raw.lesion) > 0
     likely = _likely(raw, settings)
-    kept = _kept(images.emission, marked, organs.values, likely, settings)
+    kept, blur_mm = _kept(images.emission, marked, organs.values, likely, settings)
     tell(0.7, "Splitting it into lesions")
     lesions = _split(images.emission, kept, settings)
     tell(0.9, "Weighing the evidence")
@@ -80,7 +88,7 @@ def finish(
         organs.values.reshape(-1)[voxels] = 0
     labels, physiology = _image(numbers, images.emission), _image(organs.values, images.emission)
     tell(1.0, f"{len(findings)} lesions")
-    provenance = _provenance(images, raw, settings, organs)
+    provenance = _provenance(images, raw, settings, organs, blur_mm)
     return Segmentation(labels, findings, removed, provenance, physiology, organs.names)
 
 
@@ -99,33 +107,77 @@ def _kept(
     blocked: npt.NDArray[np.uint8],
     likely: Callable[[Voxels], bool],
     settings: FinishSettings,
-) -> Mask:
-    """The voxels that belong to lesions.
+) -> tuple[Mask, float]:
+    """The voxels that belong to lesions, and the blur (mm) that the study shows, 0 where it does not matter.
 
     A marked region takes what reaches the threshold within ``expand_mm``, is connected to it and is not blocked; then
     what does not reach it falls away. A region where nothing does stays as it was marked. Where borders are drawn anew,
-    voxels must reach those too, and regions of low probability stay as marked: they may be no lesions at all.
+    voxels must reach those too, and regions of low probability stay as marked: they may be no lesions at all. Borders
+    of narrow regions wait until all have told how wide the blur is.
     """
-    uptake = sitk.GetArrayViewFromImage(emission)
-    spacing, voxel_ml = emission.GetSpacing()[::-1], voxel_volume_ml(emission)
     kept = np.zeros(marked.shape, bool)
+    voxel_ml = voxel_volume_ml(emission)
+    follows_blur = settings.border > 0.0 and settings.blur_mm > 0.0
+    narrow: list[tuple[_Region, float]] = []
     for voxels in connected_parts_of(marked):
-        box = grown_box(box_of(voxels, marked.shape), settings.expand_mm, spacing, marked.shape)
-        inside = mask_in_box(voxels, marked.shape, box)
         if settings.border and not likely(voxels):
-            kept[box] |= inside
+            kept.reshape(-1)[voxels] = True
             continue
-        above = uptake[box] >= settings.threshold
-        if settings.border:
-            share = border_share(voxels.size * voxel_ml, settings.border, settings.blur_mm)
-            ground = surroundings_level(uptake, marked, voxels, spacing)
-            above &= uptake[box] >= border_level(uptake[box], inside, ground, spacing, share)
-        distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
-        near = above & (blocked[box] == 0) & (distance <= settings.expand_mm)
-        connected = ndimage.binary_propagation(inside, _NEIGHBORS, mask=inside | near)
-        reached = connected & above
-        kept[box] |= reached if reached.any() else inside
-    return kept
+        region = _region(emission, marked, blocked, voxels, settings)
+        apparent_ml = region.count(APPARENT_AT) * voxel_ml
+        if follows_blur and is_narrow(apparent_ml, settings.blur_mm):
+            narrow.append((region, apparent_ml))
+        else:
+            kept[region.box] |= region.drawn(settings.border)
+    told = [(apparent_ml, region.count(STEEP_AT) * voxel_ml) for region, apparent_ml in narrow]
+    blur_mm = study_blur(told, settings.blur_mm) if follows_blur else 0.0
+    for region, apparent_ml in narrow:
+        kept[region.box] |= region.drawn(border_share(apparent_ml, settings.border, blur_mm))
+    return kept, blur_mm
+
+
+@dataclass(frozen=True, eq=False)
+class _Region:
+    """A marked region in a box (z, y, x) of the volume.
+
+    ``inside`` is what was marked, ``free`` what may belong to the lesion, and ``height`` where each voxel lies between
+    surroundings (0) and peak (1); None where borders are not drawn anew.
+    """
+
+    box: Box
+    inside: Mask
+    free: Mask
+    height: npt.NDArray[np.float32] | None
+
+    def drawn(self, share: float) -> Mask:
+        """What belongs to the lesion when its border lies at a share of the way."""
+        high = self._from(share)
+        connected = ndimage.binary_propagation(self.inside, _NEIGHBORS, mask=self.inside | high)
+        reached: Mask = connected & high
+        return reached if reached.any() else self.inside
+
+    def count(self, share: float) -> int:
+        """How many voxels may belong to the lesion and reach a share of the way."""
+        return int(np.count_nonzero(self._from(share)))
+
+    def _from(self, share: float) -> Mask:
+        return self.free if self.height is None else self.free & (self.height >= share)
+
+
+def _region(
+    emission: sitk.Image, marked: Mask, blocked: npt.NDArray[np.uint8], voxels: Voxels, settings: FinishSettings
+) -> _Region:
+    """A marked region, given by its flat indices, with what is around it."""
+    uptake = sitk.GetArrayViewFromImage(emission)
+    spacing = emission.GetSpacing()[::-1]
+    box = grown_box(box_of(voxels, marked.shape), settings.expand_mm, spacing, marked.shape)
+    inside = mask_in_box(voxels, marked.shape, box)
+    near = ndimage.distance_transform_edt(~inside, sampling=spacing) <= settings.expand_mm
+    free = (uptake[box] >= settings.threshold) & (inside | (near & (blocked[box] == 0)))
+    if not settings.border:
+        return _Region(box, inside, free, None)
+    ground = surroundings_level(uptake, marked, voxels, spacing)
+    return _Region(box, inside, free, height(uptake[box], inside, ground, spacing))
 
 
 def _split(emission: sitk.Image, kept: Mask, settings: FinishSettings) -> list[Voxels]:
@@ -174,14 +226,14 @@ def _image(values: npt.NDArray[np.unsignedinteger], grid: sitk.Image) -> sitk.Im
 
 
 def _provenance(
-    images: Images, raw: RawResult, settings: FinishSettings, organs: PhysiologicalVoxels
+    images: Images, raw: RawResult, settings: FinishSettings, organs: PhysiologicalVoxels, blur_mm: float
 ) -> dict[str, Any]:
     """What the network's method says of itself, and how its result was finished."""
     return {
         **raw.provenance,
         "units": images.units,
         "tracer": images.tracer,
-        "finish": {"version": VERSION, "settings": settings.to_json()},
+        "finish": {"version": VERSION, "settings": settings.to_json(), "blur_mm": round(blur_mm, 2)},
         "organs": organs.source,
         "organ_source": BY_NETWORK if organs.source == BY_NETWORK else source_of(images.organs),
         "organ_names": {str(value): name for value, name in organs.names.items()},

@@ -22,8 +22,9 @@ class FinishSettings:
         challenge's baseline (deep-psma.grand-challenge.org, model refinement tips).
     border: share of the way from its surroundings to its peak that voxels of a lesion must reach besides the threshold
         (``finish_borders``); 0: the threshold alone. Regions of low probability then keep the borders they have.
-    blur_mm: full width at half maximum of the blur that lesions are seen through. The share of the border is higher for
-        lesions less than three times as wide (``finish_borders.border_share``); 0: the same for all.
+    blur_mm: full width at half maximum of the blur that lesions are expected to be seen through; what they show counts
+        beside it (``finish_borders.study_blur``). The share of the border is higher for lesions that are narrow against
+        the blur (``finish_borders.border_share``); 0: the same for all.
     minimum_volume_ml, split_depth, smoothing_mm, organ_margin_mm: as in ``rules.RuleSet``, but what is smaller than the
         minimum volume stays as a candidate of low evidence.
     low_suv_max, low_probability: a lesion whose SUVmax or mean probability is lower is one of low evidence. False
