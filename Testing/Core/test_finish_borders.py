@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pydicom
 import pytest
 import SimpleITK as sitk
-from data_dir import test_data
+from nema_phantom import SPHERES, read_phantom, sphere
 from PSMASegmentLib.inference.blurred_ball import APPARENT_AT, STEEP_AT, blur_of, edge_share, width_mm
 from PSMASegmentLib.inference.finish import finish
 from PSMASegmentLib.inference.finish_borders import border_share, is_narrow, study_blur
@@ -17,15 +16,7 @@ from PSMASegmentLib.inference.network import RawResult
 from PSMASegmentLib.segmentation import Images
 from scipy import ndimage
 
-# Diameter in mm: nominal volume in mL, middle in voxels (z, y, x), and what is drawn of the volume at least.
-SPHERES = {
-    37: (26.52, (42.0, 97.3, 121.8), 0.80),
-    28: (11.49, (43.2, 120.3, 107.6), 0.75),
-    22: (5.58, (42.2, 119.4, 80.1), 0.80),
-    17: (2.57, (42.5, 95.3, 67.0), 0.80),
-    13: (1.15, (42.5, 72.0, 81.6), 0.65),
-    10: (0.524, (42.2, 72.8, 109.1), 0.40),
-}
+LEAST = {37: 0.80, 28: 0.75, 22: 0.80, 17: 0.80, 13: 0.65, 10: 0.40}  # of the volume, by diameter in mm
 
 
 @pytest.fixture(scope="module", params=[0.7, 1.0, 1.5, 2.0, 3.0])
@@ -86,28 +77,20 @@ def test_the_share_of_a_border_rises_as_lesions_get_narrow_and_is_the_border_s_o
 @pytest.mark.parametrize("grown_mm", [0.0, 1.5])
 def test_measured_spheres_are_drawn_neither_too_large_nor_far_too_small(grown_mm):
     """The NEMA image-quality phantom: spheres behind walls of glass; borders of the finish from marks that fit."""
-    slices = [pydicom.dcmread(path) for path in test_data("nema-iq-pet", "pet_recon_1").glob("*.dcm")]
-    slices.sort(key=lambda one: float(one.ImagePositionPatient[2]))
-    values = np.stack([one.pixel_array * float(one.RescaleSlope) for one in slices])
-    spacing = np.array([float(slices[0].SliceThickness), *map(float, slices[0].PixelSpacing)])
-    grid = np.indices(values.shape, sparse=True)
-
-    def sphere(diameter: int, more_mm: float) -> np.ndarray:
-        middle = SPHERES[diameter][1]
-        far = sum(((g - m) * s) ** 2 for g, m, s in zip(grid, middle, spacing, strict=True))
-        return np.asarray(far <= (diameter / 2 + more_mm) ** 2)
+    values, spacing = read_phantom()
 
     def image(array: np.ndarray) -> sitk.Image:
         made = sitk.GetImageFromArray(array)
-        made.SetSpacing(spacing[::-1].tolist())
+        made.SetSpacing(spacing[::-1])
         return made
 
-    marked = np.logical_or.reduce([sphere(diameter, grown_mm) for diameter in SPHERES])
+    marked = np.logical_or.reduce([sphere(diameter, values, spacing, grown_mm) for diameter in LEAST])
     emission = image((15.0 * values / values.max()).astype(np.float32))
     settings = FinishSettings(threshold=0.1, expand_mm=4.2, border=0.38, blur_mm=6.5, split_depth=0.0)
     raw = RawResult(image(marked.astype(np.uint8)), provenance={"method": "test"})
     found = finish(Images(emission, "SUVbw", "68Ga-PSMA-11"), raw, settings)
     drawn = sitk.GetArrayFromImage(found.labels) > 0
-    for diameter, (nominal_ml, _, least) in SPHERES.items():
-        volume_ml = np.count_nonzero(drawn & sphere(diameter, 8.0)) * spacing.prod() / 1000.0
+    for diameter, least in LEAST.items():
+        volume_ml = np.count_nonzero(drawn & sphere(diameter, values, spacing, 8.0)) * np.prod(spacing) / 1000.0
+        nominal_ml = SPHERES[diameter][0]
         assert least <= volume_ml / nominal_ml <= 1.0, f"{diameter} mm: {volume_ml:.2f} of {nominal_ml} mL"
