@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+comma := ,
 
 .PHONY: demo test test-core test-mrml test-widgets lint bench soak evaluate-clicks train-smoke diversity-study other-painter phantom-page screenshots translations parity clean
 
@@ -58,7 +59,7 @@ other-painter: $(VENV)/.testing
 	@test -n "$(PSMA_TEST_DATA)" || (echo "PSMA_TEST_DATA must name the folder of test data with ct-totalsegmentator" && exit 1)
 	$(BIN)/python Testing/Studies/another_painter.py build/other-painter/studies
 	$(BIN)/psma evaluate build/other-painter/studies --lesions labels --no-surfaces --to build/other-painter/tables \
-		--methods $(or $(METHODS),package:psma-pet-1@ct=false package:psma-pet-1 rules suv3)
+		--methods $(or $(METHODS),package:psma-pet-2@ct=false package:psma-pet-2 package:psma-pet-2@low_evidence=false package:psma-pet-2@organs=true$(comma)low_evidence=false rules suv3)
 
 # Twelve random synthetic men on real organ maps, beside a table of published figures and those of 42 such men.
 phantom-page: $(VENV)/.testing

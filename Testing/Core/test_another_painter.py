@@ -44,3 +44,6 @@ def test_written_studies_are_found_and_the_same_for_a_seed(trunk, tmp_path: Path
     source = FolderSource(tmp_path / "one", truth_alone=False)
     assert list(source.names) == ["study00", "study01"]
     assert [source.tracer(name) for name in source.names] == ["68Ga-PSMA-11", "18F-DCFPyL"]
+    organs = source.load("study01").organs
+    assert organs is not None and "colon" in organs.names.values()
+    assert np.array_equal(sitk.GetArrayFromImage(organs.labels), trunk.labels)

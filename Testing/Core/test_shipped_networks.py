@@ -15,7 +15,7 @@ from PSMASegmentLib.phantom.theranostic import theranostic_study
 from PSMASegmentLib.segmentation import Images
 
 LARGEST = 16_000_000
-NAMES = ("psma-pet-1", "psma-spect-1")
+NAMES = ("psma-pet-2", "psma-spect-1")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,12 +34,12 @@ def test_the_pet_network_finds_the_lesions_of_a_man_of_simple_shapes_with_and_wi
     engine, settings = SegmentationEngine(), EvaluationSettings(surfaces=False)
     for ct in (study.ct, None):
         images = Images(study.emission, "SUVbw", study.tracer, ct)
-        found = engine.segment(images, "package:psma-pet-1")
+        found = engine.segment(images, "package:psma-pet-2")
         figures = evaluate_labels(study.truth, found.labels, study.emission, settings=settings)
         seen = [lesion.met["overlap"] for lesion in figures.true_lesions if lesion.volume_ml >= 0.5]
         assert np.mean(seen) >= 0.8 and figures.voxels.dice >= 0.6 and figures.voxels.fpv_ml <= 15.0
         assert {"kidneys", "liver", "spleen"} <= set(found.physiology_names.values())
-        assert found.provenance["method"] == "package:psma-pet-1"
+        assert found.provenance["method"] == "package:psma-pet-2"
 
 
 def test_the_spect_network_finds_what_the_camera_shows_and_is_helped_by_the_lesions_of_the_pet():

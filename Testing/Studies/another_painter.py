@@ -6,9 +6,10 @@ Networks that are trained on the phantom may lean on its ways. This painter shar
 uptake by label about published means, bowel in patches along its true course, ellipsoids for lesions in bone, along
 vessels and in the prostate, a Gaussian blur of 5 to 8 mm and correlated noise. FOLDER holds ``example_ct.nii.gz`` and
 ``example_seg_fast_force_split.nii.gz`` (default: ct-totalsegmentator in ``PSMA_TEST_DATA``), the CT of one trunk from
-the lungs to the pelvis. OUT gets NAME_suv, NAME_labels and NAME_ct for each study and ``cases.csv``, for
+the lungs to the pelvis. OUT gets NAME_suv, NAME_labels, NAME_ct and NAME_organs (the labels that were painted by, an
+organ map without errors) for each study, ``cases.csv`` and ``labels.csv``, for
 
-    psma evaluate OUT --lesions labels --methods package:psma-pet-1 --to TABLES
+    psma evaluate OUT --lesions labels --methods package:psma-pet-2 --to TABLES
 
 All numbers are working values; nothing here says what a method reaches in patients.
 """
@@ -181,13 +182,16 @@ def write_studies(out: Path, trunk: Trunk, count: int, seed: int) -> None:
     for number in range(count):
         name = f"study{number:02d}"
         suv, truth = paint(np.random.default_rng([seed, number]), trunk)
-        for values, what in ((suv.astype(np.float32), "suv"), (truth, "labels"), (trunk.hu.astype(np.int16), "ct")):
+        ct, organs_of_ct = (trunk.hu.astype(np.int16), "ct"), (trunk.labels, "organs")
+        for values, what in ((suv.astype(np.float32), "suv"), (truth, "labels"), ct, organs_of_ct):
             image = sitk.GetImageFromArray(values)
             image.CopyInformation(trunk.ct)
             sitk.WriteImage(image, str(out / f"{name}_{what}.nii.gz"), True)
         rows.append((name, TRACERS[number % len(TRACERS)]))
     with (out / "cases.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("name", "tracer"), *rows])
+    with (out / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("value", "organ"), *((value, name) for name, value in trunk.values.items())])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
