@@ -65,6 +65,14 @@ def grown_box(box: Box, margin_mm: float, spacing: Sequence[float], shape: tuple
     return (z, y, x)
 
 
+def within(box: Box, outer: Box) -> Box:
+    """Where a box lies in an array of a box that holds it."""
+    z, y, x = (
+        slice(part.start - all_of.start, part.stop - all_of.start) for part, all_of in zip(box, outer, strict=True)
+    )
+    return (z, y, x)
+
+
 def mask_in_box(voxels: Voxels, shape: tuple[int, ...], box: Box) -> npt.NDArray[np.bool_]:
     """A mask of a box that is true at voxels given by their flat indices into an array of a shape (z, y, x)."""
     z, y, x = (axis - part.start for axis, part in zip(np.unravel_index(voxels, shape), box, strict=True))

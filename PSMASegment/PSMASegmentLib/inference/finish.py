@@ -25,10 +25,12 @@ from PSMASegmentLib.connected import (
     grown_box,
     mask_in_box,
     voxels_by_label,
+    within,
 )
 from PSMASegmentLib.grids import require_same_grid
 from PSMASegmentLib.inference.blurred_ball import APPARENT_AT, STEEP_AT
 from PSMASegmentLib.inference.finish_borders import (
+    SURROUNDINGS_MM,
     border_share,
     height,
     is_narrow,
@@ -170,13 +172,16 @@ def _region(
     """A marked region, given by its flat indices, with what is around it."""
     uptake = sitk.GetArrayViewFromImage(emission)
     spacing = emission.GetSpacing()[::-1]
-    box = grown_box(box_of(voxels, marked.shape), settings.expand_mm, spacing, marked.shape)
-    inside = mask_in_box(voxels, marked.shape, box)
-    near = ndimage.distance_transform_edt(~inside, sampling=spacing) <= settings.expand_mm
-    free = (uptake[box] >= settings.threshold) & (inside | (near & (blocked[box] == 0)))
+    tight = box_of(voxels, marked.shape)
+    box = grown_box(tight, settings.expand_mm, spacing, marked.shape)
+    wide = grown_box(tight, SURROUNDINGS_MM[1], spacing, marked.shape) if settings.border else box
+    distance = ndimage.distance_transform_edt(~mask_in_box(voxels, marked.shape, wide), sampling=spacing)
+    away = distance[within(box, wide)]
+    inside = away == 0.0
+    free = (uptake[box] >= settings.threshold) & (inside | ((away <= settings.expand_mm) & (blocked[box] == 0)))
     if not settings.border:
         return _Region(box, inside, free, None)
-    ground = surroundings_level(uptake, marked, voxels, spacing)
+    ground = surroundings_level(uptake[wide], marked[wide], distance)
     return _Region(box, inside, free, height(uptake[box], inside, ground, spacing))
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from PSMASegmentLib.connected import Voxels, box_of, grown_box, mask_in_box
 from PSMASegmentLib.inference.blurred_ball import blur_of, edge_share, width_mm
 
 Mask = npt.NDArray[np.bool_]
@@ -63,15 +62,14 @@ def border_share(apparent_ml: float, border: float, blur_mm: float) -> float:
     return max(border, min(_HIGHEST, edge_share(width_mm(apparent_ml) / blur_mm)))
 
 
-def surroundings_level(uptake: npt.NDArray[Any], marked: Mask, voxels: Voxels, spacing: Sequence[float]) -> float:
-    """SUVbw around a region of a volume (z, y, x) that is given by the flat indices of its voxels.
+def surroundings_level(uptake: npt.NDArray[Any], marked: Mask, distance_mm: npt.NDArray[np.float64]) -> float:
+    """SUVbw around a region in a box (z, y, x), of whose voxels the distances from the region are known.
 
     That is the median of the voxels from 8 to 16 mm away that are not ``marked``, also those of an organ that the
-    region lies in; 0 where there are fewer than ten. ``spacing`` is mm along z, y, x. The distances are working values.
+    region lies in; 0 where there are fewer than ten. The distances are working values.
     """
-    box = grown_box(box_of(voxels, uptake.shape), SURROUNDINGS_MM[1], spacing, uptake.shape)
-    distance = ndimage.distance_transform_edt(~mask_in_box(voxels, uptake.shape, box), sampling=spacing)
-    around = uptake[box][~marked[box] & (distance > SURROUNDINGS_MM[0]) & (distance <= SURROUNDINGS_MM[1])]
+    low, high = SURROUNDINGS_MM
+    around = uptake[~marked & (distance_mm > low) & (distance_mm <= high)]
     return float(np.median(around)) if around.size >= _FEWEST else 0.0
 
 
