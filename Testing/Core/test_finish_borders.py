@@ -44,7 +44,7 @@ def test_the_blur_is_told_by_how_a_ball_falls_off(blurred):
     assert blur_of(apparent, steep) == pytest.approx(12.0, rel=0.25 if width < 1.0 else 0.05)
 
 
-def test_the_fall_off_of_a_point_is_that_of_the_gaussian_and_steeper_spots_are_never_narrower():
+def test_the_fall_off_of_a_point_is_that_of_the_gaussian_and_a_gentler_one_never_tells_less_blur():
     ratio = (math.log(APPARENT_AT) / math.log(STEEP_AT)) ** 1.5
     wide = 2.0 * math.sqrt(math.log(1.0 / APPARENT_AT) / math.log(2.0)) / 2.0  # diameter at that share, of a FWHM of 1
     assert blur_of(math.pi / 6000.0 * (7.0 * wide) ** 3, math.pi / 6000.0 * (7.0 * wide) ** 3 / ratio) == pytest.approx(
