@@ -122,10 +122,10 @@ def monai_windows(folder: Path, images: list[sitk.Image], _: str) -> Any:
     """Our preparation and labels with MONAI's sliding windows, network as it is, between them."""
     import torch
     from monai.inferers import sliding_window_inference
-    from PSMASegmentLib.inference.labels import labels_from_logits
+    from PSMASegmentLib.inference.labels import LabelWriter
     from PSMASegmentLib.inference.nnunet_folder import read_nnunet_folder
     from PSMASegmentLib.inference.nnunet_network import build_network, fill_network, read_checkpoint
-    from PSMASegmentLib.inference.nnunet_preprocess import prepare
+    from PSMASegmentLib.inference.nnunet_preprocess import NetworkInput
     from PSMASegmentLib.inference.nnunet_resample import axis_maps
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -135,7 +135,8 @@ def monai_windows(folder: Path, images: list[sitk.Image], _: str) -> Any:
 
     def work() -> dict[str, float]:
         marks = [time.perf_counter()]
-        channels, place = prepare(images, plan)
+        made = NetworkInput(images, plan)
+        place, channels = made.place, made.between(0, made.shape[1])
         marks.append(time.perf_counter())
         with torch.inference_mode():
             question = torch.from_numpy(channels[None])
@@ -144,7 +145,7 @@ def monai_windows(folder: Path, images: list[sitk.Image], _: str) -> Any:
         maps, _ = axis_maps(
             plan.logits_resampling, logits.shape[1:], place.cropped_shape, plan.spacing_mm, place.spacing_mm
         )
-        labels_from_logits(logits, maps, plan.heads)
+        LabelWriter(maps, plan.heads).take(logits)
         marks.append(time.perf_counter())
         return dict(zip(("prepare", "network", "labels"), np.diff(marks).tolist(), strict=True))
 

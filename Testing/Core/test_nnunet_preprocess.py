@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 from nnunet_fixtures import model_folder
 from PSMASegmentLib.inference.nnunet_folder import ChannelPlan, read_nnunet_folder
-from PSMASegmentLib.inference.nnunet_preprocess import nonzero_box, normalized, prepare
+from PSMASegmentLib.inference.nnunet_preprocess import NetworkInput, Normalization, nonzero_box
+from PSMASegmentLib.inference.nnunet_resample import Resampling
 
 
 def channel(scheme: str, masked: bool = False) -> ChannelPlan:
@@ -20,6 +21,16 @@ def image(array, spacing_zyx=(3.0, 3.0, 3.0)):
     result = sitk.GetImageFromArray(np.asarray(array, np.float32))
     result.SetSpacing(spacing_zyx[::-1])
     return result
+
+
+def whole(images, plan):
+    """The input of a network at once."""
+    made = NetworkInput(images, plan)
+    return made.between(0, made.shape[1])
+
+
+def normalized(array, plan, inside):
+    return Normalization.of(array, plan, inside).apply(array, inside)
 
 
 def values(*numbers):
@@ -79,11 +90,12 @@ def test_nothing_at_all_is_refused():
 def test_axes_and_spacing_go_in_the_order_of_the_plan():
     plan = replace(read_nnunet_folder(model_folder("plain")), forward=(2, 0, 1), spacing_mm=(2.0, 3.0, 4.0))
     array = np.random.default_rng(1).uniform(1, 2, (6, 8, 10))
-    channels, place = prepare([image(array, (3.0, 4.0, 2.0))], plan)
+    images = [image(array, (3.0, 4.0, 2.0))]
+    place = NetworkInput(images, plan).place
     assert place.spacing_mm == (2.0, 3.0, 4.0)
     assert place.shape == place.grid == place.cropped_shape == (10, 6, 8)
     expected = array.transpose(2, 0, 1)
-    np.testing.assert_allclose(channels[0], (expected - expected.mean()) / expected.std(), atol=1e-5)
+    np.testing.assert_allclose(whole(images, plan)[0], (expected - expected.mean()) / expected.std(), atol=1e-5)
 
 
 def test_normalizing_comes_before_resampling():
@@ -96,7 +108,7 @@ def test_normalizing_comes_before_resampling():
     )
     array = np.ones((9, 4, 4))
     array[4] = 400.0
-    result = prepare([image(array)], plan)[0][0]
+    result = whole([image(array)], plan)[0]
     assert result.shape == (27, 4, 4)
     assert (result[:, 0, 0] > 5.4).sum() == 1
 
@@ -104,7 +116,7 @@ def test_normalizing_comes_before_resampling():
 def test_an_image_smaller_than_a_voxel_of_the_network_is_refused():
     plan = replace(read_nnunet_folder(model_folder("plain")), forward=(0, 1, 2), spacing_mm=(50.0, 3.0, 3.0))
     with pytest.raises(ValueError, match="too small for this network"):
-        prepare([image(np.ones((3, 9, 9)))], plan)
+        NetworkInput([image(np.ones((3, 9, 9)))], plan)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -112,10 +124,28 @@ def test_values_that_are_no_numbers_are_named(value):
     array = np.ones((9, 9, 9))
     array[4, 4, 4] = value
     with pytest.raises(ValueError, match='channel "PET" of the network holds values that are no finite numbers'):
-        prepare([image(array)], read_nnunet_folder(model_folder("plain")))
+        NetworkInput([image(array)], read_nnunet_folder(model_folder("plain")))
 
 
 def test_negative_uptake_is_a_value_like_any_other():
     array = np.random.default_rng(1).uniform(-1, 1, (9, 9, 9))
-    channels, _ = prepare([image(array)], read_nnunet_folder(model_folder("plain")))
+    channels = whole([image(array)], read_nnunet_folder(model_folder("plain")))
     assert np.isfinite(channels).all() and channels.min() < -1
+
+
+@pytest.mark.parametrize("spacing", [(1.4, 3.0, 4.0), (5.0, 2.0, 2.2)], ids=["finer", "coarser"])
+@pytest.mark.parametrize("flat", [False, True], ids=["isotropic", "thick slices along y"])
+def test_planes_made_some_at_a_time_are_those_of_the_whole(spacing, flat):
+    plan = replace(
+        read_nnunet_folder(model_folder("plain")),
+        forward=(0, 1, 2),
+        spacing_mm=(spacing[0], 14.0, spacing[2]) if flat else spacing,
+        channels=(channel("ZScoreNormalization", True),),
+        image_resampling=Resampling("resample_data_or_seg_to_shape", 3),
+    )
+    array = np.random.default_rng(3).uniform(-1, 2, (19, 12, 13))
+    array[:, :2] = 0.0
+    images = [image(array, (3.0, 12.0 if flat else 3.0, 3.0))]
+    made = NetworkInput(images, plan)
+    parts = [made.between(first, min(first + 4, made.shape[1])) for first in range(0, made.shape[1], 4)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole(images, plan), atol=2e-6)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PSMASegmentLib.inference.labels import Heads, labels_from_logits
+from PSMASegmentLib.inference.labels import Heads, LabelWriter
 from PSMASegmentLib.inference.nnunet_resample import (
+    ImageMaps,
     Resampling,
     axis_maps,
     low_resolution_axis,
     new_shape,
     read_resampling,
-    resample_image,
 )
 from PSMASegmentLib.inference.separable import resample, sampled_map, spline_map
 from scipy import ndimage
@@ -23,6 +23,19 @@ FLAT = ((8.0, 2.0, 2.1), (5.0, 1.5, 2.6))
 
 def noise(*shape, seed=2):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def resample_image(values, how, shape, current, target):
+    maps = ImageMaps(*axis_maps(how, values.shape, shape, current, target))
+    return maps.planes(lambda low, high: values[low:high], maps.limits(values), 0, shape[0])
+
+
+def labels_from_logits(logits, maps, heads, wanted=(), planes=None):
+    """Labels of logits that come so many planes at a time."""
+    writer = LabelWriter(maps, heads, wanted)
+    for first in range(0, logits.shape[1], planes or logits.shape[1]):
+        writer.take(logits[:, first : first + (planes or logits.shape[1])])
+    return writer.finished()
 
 
 def zoomed(values, shape, order):
@@ -121,7 +134,8 @@ def test_other_functions_are_refused(name, settings, message):
         read_resampling(name, settings)
 
 
-def test_labels_by_portions_are_labels_of_the_whole(monkeypatch):
+@pytest.mark.parametrize("planes", [1, 4, None])
+def test_labels_by_portions_are_labels_of_the_whole(monkeypatch, planes):
     from PSMASegmentLib.inference import labels as module
 
     logits = noise(4, 11, 13, 10)
@@ -130,9 +144,28 @@ def test_labels_by_portions_are_labels_of_the_whole(monkeypatch):
     share = np.exp(fine) / np.exp(fine).sum(axis=0)
     for size in (1, 20_000, 10**9):
         monkeypatch.setattr(module, "_PORTION_BYTES", size)
-        found, probability = labels_from_logits(logits, maps, Heads(), wanted=(1, 3))
+        found, probability = labels_from_logits(logits, maps, Heads(), wanted=(1, 3), planes=planes)
         assert (found == fine.argmax(axis=0)).mean() > 0.9999
         np.testing.assert_allclose(probability / 200.0, share[1] + share[3], atol=0.0026)
+
+
+@pytest.mark.parametrize("new", [7, 23, 41])
+def test_a_wide_spline_finds_the_planes_it_needs_while_they_come(new):
+    """Where a new plane lies on an old one, it is made of that alone, and the next of some before it."""
+    logits = noise(3, 21, 6, 5)
+    maps, _ = axis_maps(Resampling(SPLINE, 3), (21, 6, 5), (new, 6, 5), *ISO)
+    at_once = labels_from_logits(logits, maps, Heads(), wanted=(2,))
+    by_planes = labels_from_logits(logits, maps, Heads(), wanted=(2,), planes=1)
+    np.testing.assert_array_equal(by_planes[0], at_once[0])
+    np.testing.assert_allclose(by_planes[1].astype(int), at_once[1].astype(int), atol=1)
+
+
+def test_missing_planes_are_told():
+    maps, _ = axis_maps(Resampling(SPLINE, 1), (9, 4, 4), (18, 4, 4), *ISO)
+    writer = LabelWriter(maps, Heads())
+    writer.take(noise(2, 5, 4, 4))
+    with pytest.raises(ValueError, match="only 5 of 9 planes"):
+        writer.finished()
 
 
 def test_regions_write_their_labels_one_after_the_other():

@@ -74,6 +74,11 @@ class RawResult:
     finish: Mapping[str, float] = field(default_factory=dict)
 
 
+def seconds_of(total: float, prepare: float, labels: float) -> dict[str, float]:
+    """Seconds of a study's steps for its provenance; the network has what its input and labels did not take."""
+    return {"prepare": round(prepare, 2), "network": round(total - prepare - labels, 2), "labels": round(labels, 2)}
+
+
 class AveragedRunner:
     """Several networks asked the same; their logits are averaged.
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from PSMASegmentLib.inference.device import Attempt, attempts, choose_device, first_that_fits
-from PSMASegmentLib.inference.labels import Labels, labels_from_logits
-from PSMASegmentLib.inference.network import AveragedRunner, ClassMeaning, RawResult, Runner, Triple
+from PSMASegmentLib.inference.labels import Labels, LabelWriter
+from PSMASegmentLib.inference.network import AveragedRunner, ClassMeaning, RawResult, Runner, Triple, seconds_of
 from PSMASegmentLib.inference.nnunet_folder import NnunetFolder, read_nnunet_folder
 from PSMASegmentLib.inference.nnunet_inputs import ALL, BODY, NnunetSettings, body_mask, channel_images
 from PSMASegmentLib.inference.nnunet_network import (
@@ -35,11 +35,11 @@ from PSMASegmentLib.inference.nnunet_postprocess import (
     keep_largest,
     read_postprocessing,
 )
-from PSMASegmentLib.inference.nnunet_preprocess import Place, prepare
+from PSMASegmentLib.inference.nnunet_preprocess import NetworkInput, Place
 from PSMASegmentLib.inference.nnunet_resample import axis_maps
 from PSMASegmentLib.inference.runners import make_runner
 from PSMASegmentLib.inference.separable import nearest_index
-from PSMASegmentLib.inference.windows import EMPTY_LOGIT, Cancel, Logits, infer_windows, mirrorings
+from PSMASegmentLib.inference.windows import EMPTY_LOGIT, Cancel, infer_windows, mirrorings
 from PSMASegmentLib.segmentation import Images, SegmentationCancelled
 
 if TYPE_CHECKING:
@@ -126,61 +126,64 @@ class NnunetModel:
         """
         tell = tell or _silent
         notes: list[str] = []
-        marks = [time.perf_counter()]
+        started = time.perf_counter()
         orientation = self.settings.orientation or self.plan.orientation
         tell(0.0, "Preparing the images for the network")
         turned = [sitk.DICOMOrient(image, orientation) for image in images] if orientation else list(images)
         around = None if body is None else _turned(body, images[0], orientation)
-        logits, place, way = self._ask(turned, around, tell, cancel, notes, marks)
-        tell(_ASKED, "Making labels")
-        labels, probability = self._labels(place, logits, wanted, cancel)
-        marks.append(time.perf_counter())
-        seconds = dict(zip(("prepare", "network", "labels"), np.diff(marks).round(2).tolist(), strict=True))
+        channels = NetworkInput(turned, self.plan)
+        writer, way = self._ask(channels, wanted, around, tell, cancel, notes)
+        tell(_ASKED, "Finishing the labels")
+        labels, probability = self._labels(writer, channels.place)
         return Prediction(
             labels=_image(labels, turned[0], images[0], orientation),
             probability=None if probability is None else _image(probability, turned[0], images[0], orientation),
             provenance={
-                **self._facts(way, place, orientation),
+                **self._facts(way, channels.place, orientation),
                 "area": BODY if body is not None else ALL,
-                "seconds": seconds,
+                "seconds": seconds_of(time.perf_counter() - started, channels.seconds, writer.seconds),
                 "notes": notes,
             },
         )
 
     def _ask(
         self,
-        images: Sequence[sitk.Image],
+        channels: NetworkInput,
+        wanted: Sequence[int],
         body: npt.NDArray[np.bool_] | None,
         tell: Tell,
         cancel: Cancel | None,
         notes: list[str],
-        marks: list[float],
-    ) -> tuple[Logits, Place, Attempt]:
-        """Logits on the network's grid; the input of the network, often the largest array, ends with this function."""
-        channels, place = prepare(images, self.plan)
-        area = None if body is None else _on_network_grid(body, place, self.plan)
-        marks.append(time.perf_counter())
+    ) -> tuple[LabelWriter, Attempt]:
+        """The writer with all labels in the box of the input, and how the network was run."""
+        plan, place = self.plan, channels.place
+        area = None if body is None else _on_network_grid(body, place, plan)
+        back = axis_maps(plan.logits_resampling, place.grid, place.cropped_shape, plan.spacing_mm, place.spacing_mm)[0]
 
-        def run(way: Attempt) -> Logits:
-            runner = self._runner_for(way)
-            return infer_windows(
+        def stopped() -> None:
+            if cancel is not None and cancel():
+                raise SegmentationCancelled("The labels were not finished.")
+
+        def run(way: Attempt) -> LabelWriter:
+            runner, writer = self._runner_for(way), LabelWriter(back, plan.heads, wanted, stopped)
+            infer_windows(
                 channels,
                 runner,
+                writer.take,
                 step=self.settings.step,
                 gaussian=self.settings.gaussian,
                 mirror_axes=self.mirror_axes,
                 skip_empty=area,
                 only_around=area is not None,
-                empty_logits=None if self.plan.heads.regions is None else [-EMPTY_LOGIT] * runner.classes,
+                empty_logits=None if plan.heads.regions is None else [-EMPTY_LOGIT] * runner.classes,
                 batch=way.batch,
                 progress=lambda share: tell(_PREPARED + (_ASKED - _PREPARED) * share, "Asking the network"),
                 cancel=cancel,
             )
+            return writer
 
         device = choose_device(self.settings.device)
-        logits, way = first_that_fits(attempts(device, len(mirrorings(self.mirror_axes))), run, notes.append)
-        marks.append(time.perf_counter())
-        return logits, place, way
+        return first_that_fits(attempts(device, len(mirrorings(self.mirror_axes))), run, notes.append)
 
     def _runner_for(self, way: Attempt) -> Runner:
         if self._runner is None or self._runner[0] != way:
@@ -203,27 +206,13 @@ class NnunetModel:
         z, y, x = (max(s, size // divided // s * s) for size, s in zip(self.plan.patch, strides, strict=True))
         return (z, y, x)
 
-    def _labels(
-        self, place: Place, logits: Logits, wanted: Sequence[int], cancel: Cancel | None
-    ) -> tuple[Labels, Labels | None]:
-        plan = self.plan
-        maps, _ = axis_maps(
-            plan.logits_resampling,
-            logits.shape[1:],
-            place.cropped_shape,
-            plan.spacing_mm,
-            place.spacing_mm,
-        )
-
-        def stopped() -> None:
-            if cancel is not None and cancel():
-                raise SegmentationCancelled("The labels were not finished.")
-
-        found, share = labels_from_logits(logits, maps, plan.heads, wanted, stopped)
-        labels = _whole(found, place, plan)
+    def _labels(self, writer: LabelWriter, place: Place) -> tuple[Labels, Labels | None]:
+        """Labels and probability in the order of axes of the whole image."""
+        found, share = writer.finished()
+        labels = _whole(found, place, self.plan)
         for step in self._steps:
             labels = keep_largest(labels, step)
-        return labels, None if share is None else _whole(share, place, plan)
+        return labels, None if share is None else _whole(share, place, self.plan)
 
     def _facts(self, way: Attempt, place: Place, orientation: str | None) -> dict[str, Any]:
         plan, runner = self.plan, self._runner_for(way)

@@ -7,12 +7,11 @@ times longer along one axis, each plane across it is resized alone and then the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from PSMASegmentLib.inference.separable import (
     AxisMap,
@@ -28,6 +27,8 @@ _SPLINE = "resample_data_or_seg_to_shape"
 _TORCH = "resample_torch_fornnunet"
 _NONE = "no_resampling_hack"
 _ANISOTROPY = 3.0
+
+Read = Callable[[int, int], Volume]
 
 
 @dataclass(frozen=True)
@@ -107,27 +108,33 @@ def axis_maps(
     return maps, alone
 
 
-def resample_image(
-    values: npt.NDArray[Any],
-    how: Resampling,
-    shape: Sequence[int],
-    current: Sequence[float],
-    target: Sequence[float],
-) -> Volume:
-    """A volume (z, y, x) on ``shape`` voxels, float32; ``current`` and ``target`` are its spacings in mm."""
-    maps, alone = axis_maps(how, values.shape, shape, current, target)
-    if all(axis_map.identity for axis_map in maps):
-        return np.ascontiguousarray(values, dtype=np.float32)
-    if alone is None:
-        result = resample(values, maps)
-        return np.clip(result, values.min(), values.max(), out=result)
-    in_plane = [
-        spline_map(axis_map.old, axis_map.old, 1) if axis == alone else axis_map for axis, axis_map in enumerate(maps)
-    ]
-    planes = tuple(axis for axis in range(3) if axis != alone)
-    result = resample(values, in_plane)
-    np.clip(result, values.min(axis=planes, keepdims=True), values.max(axis=planes, keepdims=True), out=result)
-    return along_axis(result, maps[alone], alone)
+@dataclass(frozen=True, eq=False)
+class ImageMaps:
+    """How a channel is resampled: the map along each axis and the axis whose planes are resampled alone, if any."""
+
+    maps: list[AxisMap]
+    alone: int | None
+
+    def limits(self, values: Volume) -> tuple[Volume, Volume]:
+        """Lowest and highest value that may come out for a channel (z, y, x), in an array that fits its planes."""
+        axes = tuple(axis for axis in range(3) if axis != self.alone)
+        return values.min(axis=axes, keepdims=True), values.max(axis=axes, keepdims=True)
+
+    def planes(self, read: Read, limits: tuple[Volume, Volume], first: int, stop: int) -> Volume:
+        """New planes ``first`` to ``stop`` (float32); ``read`` gives the old ones between two numbers."""
+        low, high = self.maps[0].reach(first, stop)
+        maps = [self.maps[0].part(first, stop, low, high), self.maps[1], self.maps[2]]
+        values = read(low, high)
+        if all(axis_map.identity for axis_map in maps):
+            return np.ascontiguousarray(values, dtype=np.float32)
+        if self.alone is None:
+            result = resample(values, maps)
+            return np.clip(result, *limits, out=result)
+        size = values.shape[self.alone]
+        result = resample(values, [*maps[: self.alone], spline_map(size, size, 1), *maps[self.alone + 1 :]])
+        if self.alone == 0:
+            limits = (limits[0][low:high], limits[1][low:high])
+        return along_axis(np.clip(result, *limits, out=result), maps[self.alone], self.alone)
 
 
 def _across(how: Resampling, old: int, new: int) -> AxisMap:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from PSMASegmentLib.inference.device import Attempt, Device, attempts, choose_device, first_that_fits
-from PSMASegmentLib.inference.labels import Heads, labels_from_logits
-from PSMASegmentLib.inference.network import RawResult, Runner, Triple
+from PSMASegmentLib.inference.labels import Heads, LabelWriter
+from PSMASegmentLib.inference.network import RawResult, Runner, Triple, seconds_of
 from PSMASegmentLib.inference.network_method import Told
+from PSMASegmentLib.inference.planes import WholeVolume
 from PSMASegmentLib.inference.runners import ENGINES
 from PSMASegmentLib.inference.sidecar import CT, PRIOR, Sidecar
 from PSMASegmentLib.inference.window_inputs import Prepared, prepare, to_emission_grid
@@ -61,14 +62,10 @@ class WindowModel:
         device, engine = choose_device(settings.get("device")), settings.get("engine", self.program.engine)
         ways = self._ways(device, len(mirrorings(axes)))
         notes: list[str] = []
-        marks = [time.perf_counter()]
-        logits, way = first_that_fits(ways, lambda way: self._logits(prepared, way, axes, engine, told), notes.append)
-        marks.append(time.perf_counter())
-        told(_ASKED, "Making labels")
-        heads = Heads(None if sidecar.softmax else tuple(range(1, len(sidecar.classes))))
-        labels, share = labels_from_logits(logits, prepared.back, heads, sidecar.meaning.lesion, told.again)
-        marks.append(time.perf_counter())
-        seconds = dict(zip(("prepare", "network", "labels"), np.diff([started, *marks]).round(2).tolist(), strict=True))
+        preparing = time.perf_counter() - started
+        writer, way = first_that_fits(ways, lambda way: self._answer(prepared, way, axes, engine, told), notes.append)
+        labels, share = writer.finished()
+        seconds = seconds_of(time.perf_counter() - started, preparing, writer.seconds)
         told(1.0, "The network has answered")
         assert share is not None  # a description names at least one lesion class
         organs = np.where(np.isin(labels, list(sidecar.meaning.physiological)), labels, 0).astype(np.uint8)
@@ -103,25 +100,30 @@ class WindowModel:
         half = self.sidecar.half_window
         return self.sidecar.window if way.divided == 1 or half is None else half
 
-    def _logits(self, prepared: Prepared, way: Attempt, axes: tuple[int, ...], engine: str, told: Told) -> Any:
-        runner = self._runner_for(way, engine)
-        count = len(self.sidecar.classes) - (0 if self.sidecar.softmax else 1)
+    def _answer(self, prepared: Prepared, way: Attempt, axes: tuple[int, ...], engine: str, told: Told) -> LabelWriter:
+        """The writer with all labels on the grid of the turned image."""
+        sidecar, runner = self.sidecar, self._runner_for(way, engine)
+        count = len(sidecar.classes) - (0 if sidecar.softmax else 1)
         if runner.classes != count:
             raise ValueError(
-                f"The network {self.sidecar.name} gives {runner.classes} logits a voxel; its description needs {count}."
+                f"The network {sidecar.name} gives {runner.classes} logits a voxel; its description needs {count}."
             )
-        return infer_windows(
-            prepared.channels,
+        heads = Heads(None if sidecar.softmax else tuple(range(1, len(sidecar.classes))))
+        writer = LabelWriter(prepared.back, heads, sidecar.meaning.lesion, told.again)
+        infer_windows(
+            WholeVolume(prepared.channels),
             runner,
-            step=1.0 - self.sidecar.overlap,
-            gaussian=self.sidecar.gaussian,
+            writer.take,
+            step=1.0 - sidecar.overlap,
+            gaussian=sidecar.gaussian,
             mirror_axes=axes,
             skip_empty=prepared.body,
-            empty_logits=None if self.sidecar.softmax else [-EMPTY_LOGIT] * count,
+            empty_logits=None if sidecar.softmax else [-EMPTY_LOGIT] * count,
             batch=way.batch,
             progress=lambda share: told(_PREPARED + (_ASKED - _PREPARED) * share, "Asking the network"),
             cancel=told.stopped,
         )
+        return writer
 
     def _runner_for(self, way: Attempt, engine: str) -> Runner:
         if self._runner is None or self._runner[:2] != (way, engine):

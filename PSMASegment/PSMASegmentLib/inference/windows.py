@@ -1,7 +1,7 @@
 """A network on a volume larger than its window: overlapping windows whose logits are averaged with weights.
 
 Where windows lie, how they are weighted and mirrored follows nnU-Net (Isensee 2021, Nat Methods 18:203; nnunetv2 2.8).
-Here only as many planes as one window is deep are accumulated at a time, in float32, then divided and stored.
+Here only as many planes as one window is deep are read and accumulated at a time (``planes``, ``window_sums``).
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from PSMASegmentLib.inference.network import Runner, Triple, Values
+from PSMASegmentLib.inference.planes import Padding, Planes, Store, WindowInput, window_box
+from PSMASegmentLib.inference.window_sums import WindowSums
 from PSMASegmentLib.segmentation import SegmentationCancelled
 
 EMPTY_LOGIT = 10.0
@@ -25,7 +26,6 @@ _HIGHEST_WEIGHT = 10.0
 
 Progress = Callable[[float], None]
 Cancel = Callable[[], bool]
-Logits = npt.NDArray[np.floating[Any]]
 
 
 def window_starts(shape: Sequence[int], patch: Sequence[int], step: float = 0.5) -> tuple[list[int], ...]:
@@ -71,8 +71,9 @@ def mirrorings(axes: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def infer_windows(
-    image: Values,
+    image: Planes,
     runner: Runner,
+    store: Store,
     *,
     step: float = 0.5,
     gaussian: bool = True,
@@ -84,8 +85,8 @@ def infer_windows(
     dtype: npt.DTypeLike = np.float16,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
-) -> Logits:
-    """Logits (classes, z, y, x) of a volume (channels, z, y, x; float32), stored as ``dtype``.
+) -> None:
+    """Hand the logits of a volume (channels, z, y, x) to ``store``, from its first planes to its last, as ``dtype``.
 
     A volume smaller than the window is padded with 0 on both sides. Each window is asked once for each mirroring along
     ``mirror_axes``, ``batch`` questions at a time, and the mean counts. Windows in which each channel has one value
@@ -94,25 +95,25 @@ def infer_windows(
     is the same as without it. With ``only_around`` windows are laid over the box around ``skip_empty`` alone, which
     are fewer but lie elsewhere. ``cancel`` is asked before each question.
 
-    Raises SegmentationCancelled; ValueError for logits that are not finite or do not fit ``dtype``; what the runner
-    raises.
+    Raises SegmentationCancelled; ValueError for logits that are not finite or do not fit ``dtype``; what the runner,
+    the image or ``store`` raises.
     """
-    padded, inner = _padded(image, runner.patch)
-    mask = None if skip_empty is None else _padded(skip_empty[None], runner.patch)[0][0]
-    low, size = _around(mask, runner.patch) if only_around and mask is not None else ((0, 0, 0), padded.shape[1:])
+    padding = Padding.around(image.shape[1:], runner.patch)
+    mask = None if skip_empty is None else padding.fill(skip_empty)
+    low, size = _around(mask, runner.patch) if only_around and mask is not None else ((0, 0, 0), padding.shape)
     places = _places(window_starts(size, runner.patch, step), low)
     if mask is not None:
-        places = [place for place in places if mask[_box(place, runner.patch)].any()]
+        places = [place for place in places if mask[window_box(place, runner.patch)].any()]
     if empty_logits is None:
         empty_logits = [EMPTY_LOGIT] + [-EMPTY_LOGIT] * (runner.classes - 1)
     ask = _Questions(runner, mirrorings(mirror_axes), batch, cancel)
-    sums = _Planes(runner, padded.shape[1:], window_weights(runner.patch, gaussian), empty_logits, inner, dtype)
+    windows = WindowInput(image, padding, runner.patch)
+    sums = WindowSums(padding, window_weights(runner.patch, gaussian), empty_logits, dtype, store)
     for done, place in enumerate(places):
-        z, y, x = _box(place, runner.patch)
-        sums.add(place, ask(padded[:, z, y, x]))
+        sums.add(place, ask(windows.window(place)))
         if progress is not None:
             progress((done + 1) / len(places))
-    return sums.finished()
+    sums.finish()
 
 
 class _Questions:
@@ -145,70 +146,6 @@ class _Questions:
         return total
 
 
-class _Planes:
-    """Sums of weighted windows; planes that no later window reaches are divided and put into the result."""
-
-    def __init__(
-        self,
-        runner: Runner,
-        shape: Sequence[int],
-        weights: Values,
-        empty_logits: Sequence[float],
-        inner: tuple[slice, slice, slice],
-        dtype: npt.DTypeLike,
-    ) -> None:
-        self._patch, self._weights, self._inner = runner.patch, weights, inner
-        self._depth = shape[0]
-        self._empty = np.asarray(empty_logits, np.float32)
-        self._sums = np.zeros((runner.classes, runner.patch[0], *shape[1:]), np.float32)
-        self._total = np.zeros((runner.patch[0], *shape[1:]), np.float32)
-        self._first = 0  # plane of the volume that is plane 0 of the sums
-        self._logits: Logits = np.empty(
-            (runner.classes, *(part.stop - part.start for part in inner)), dtype=np.dtype(dtype)
-        )
-
-    def add(self, place: Triple, answer: Values) -> None:
-        """Add the logits of the window at a place; places come in the order of their planes."""
-        self._finish_to(place[0])
-        _, y, x = _box(place, self._patch)
-        self._sums[:, :, y, x] += answer * self._weights
-        self._total[:, y, x] += self._weights
-
-    def finished(self) -> Logits:
-        """The logits of all planes."""
-        while self._first < self._depth:
-            self._finish_to(min(self._first + self._patch[0], self._depth))
-        return self._logits
-
-    def _finish_to(self, plane: int) -> None:
-        while self._first < plane:
-            count = min(plane - self._first, self._patch[0])
-            self._store(self._first, count)
-            for planes in (*self._sums, self._total):  # one class at a time: moving all at once would need a copy
-                planes[: self._patch[0] - count] = planes[count:].copy()
-                planes[self._patch[0] - count :] = 0.0
-            self._first += count
-
-    def _store(self, first: int, count: int) -> None:
-        planes, rows, columns = self._inner
-        low, high = max(first, planes.start), min(first + count, planes.stop)
-        if low >= high:
-            return
-        z = slice(low - first, high - first)
-        total = self._total[z, rows, columns]
-        unasked = total == 0
-        total = np.where(unasked, np.float32(1.0), total)
-        for sums, empty, logits in zip(self._sums, self._empty, self._logits, strict=True):
-            with np.errstate(over="ignore", invalid="ignore"):
-                stored = np.where(unasked, empty, sums[z, rows, columns] / total).astype(logits.dtype)
-            if not np.isfinite(stored).all():
-                raise ValueError(
-                    "The network gave logits that are not finite or beyond what can be stored. Its weights are "
-                    "damaged, or the images are not what it was trained on (units, channels)."
-                )
-            logits[low - planes.start : high - planes.start] = stored
-
-
 def _places(starts: Sequence[Sequence[int]], low: Triple) -> list[Triple]:
     return [(low[0] + z, low[1] + y, low[2] + x) for z, y, x in itertools.product(*starts)]
 
@@ -224,21 +161,6 @@ def _around(mask: npt.NDArray[np.bool_], patch: Triple) -> tuple[Triple, Triple]
         lows.append(first)
         sizes.append(size)
     return (lows[0], lows[1], lows[2]), (sizes[0], sizes[1], sizes[2])
-
-
-def _padded(image: npt.NDArray[Any], patch: Triple) -> tuple[npt.NDArray[Any], tuple[slice, slice, slice]]:
-    """The volume (c, z, y, x) with at least the size of a window, and where it lies in that."""
-    missing = [max(0, window - size) for size, window in zip(image.shape[1:], patch, strict=True)]
-    before = [width // 2 for width in missing]
-    inner = tuple(slice(b, b + size) for b, size in zip(before, image.shape[1:], strict=True))
-    if any(missing):
-        image = np.pad(image, [(0, 0), *((b, width - b) for b, width in zip(before, missing, strict=True))])
-    return image, (inner[0], inner[1], inner[2])
-
-
-def _box(place: Sequence[int], patch: Triple) -> tuple[slice, slice, slice]:
-    z, y, x = (slice(start, start + size) for start, size in zip(place, patch, strict=True))
-    return (z, y, x)
 
 
 def _portions(entries: Sequence[tuple[int, ...]], size: int) -> Iterator[Sequence[tuple[int, ...]]]:
