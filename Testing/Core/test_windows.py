@@ -106,6 +106,15 @@ def test_fused_sums_are_plain_sums(shape, mirror_axes, step):
     np.testing.assert_allclose(ours, plain(image, Smear(), step, mirror_axes), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("depth", [50, 97, 130])
+def test_windows_deeper_than_what_is_read_and_handed_on_together(depth):
+    image, patch = noise(1, depth, 8, 9), (70, 8, 6)
+    padded = np.pad(image, [(0, 0), (10, 10), (0, 0), (0, 0)]) if depth == 50 else image
+    ours = logits_of(image, Smear(patch=patch), dtype=np.float32)
+    expected = plain(padded, Smear(patch=patch))
+    np.testing.assert_allclose(ours, expected[:, 10:60] if depth == 50 else expected, rtol=1e-4, atol=1e-5)
+
+
 def test_without_gaussian_all_voxels_of_a_window_weigh_the_same():
     image = noise(1, 14, 14, 11)
     ours = logits_of(image, Smear(), gaussian=False, dtype=np.float32)

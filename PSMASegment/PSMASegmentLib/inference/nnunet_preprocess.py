@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from PSMASegmentLib.connected import Box
 from PSMASegmentLib.inference.network import Triple, Values
 from PSMASegmentLib.inference.nnunet_folder import ChannelPlan, NnunetFolder
 from PSMASegmentLib.inference.nnunet_resample import ImageMaps, axis_maps, new_shape
-from PSMASegmentLib.inference.planes import Box
 from PSMASegmentLib.inference.separable import Volume
 
 _LEAST_SD = 1e-8

@@ -12,13 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from PSMASegmentLib.connected import Box
 from PSMASegmentLib.inference.network import Triple, Values
 
-Box = tuple[slice, slice, slice]
 Logits = npt.NDArray[np.floating[Any]]
 Store = Callable[[Logits], None]
 """Takes the logits (classes, planes, y, x) of a volume's next planes; the array is the taker's own."""
-
 
 _AT_ONCE = 32  # planes that are read together
 
@@ -71,7 +70,7 @@ class Padding:
         return whole
 
 
-class WindowInput:
+class WindowReader:
     """Windows of a volume padded with 0; as many planes as a window is deep are kept, so ask with rising z."""
 
     def __init__(self, image: Planes, padding: Padding, patch: Triple) -> None:

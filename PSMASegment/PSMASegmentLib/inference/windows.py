@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from PSMASegmentLib.inference.network import Runner, Triple, Values
-from PSMASegmentLib.inference.planes import Padding, Planes, Store, WindowInput, window_box
+from PSMASegmentLib.inference.planes import Padding, Planes, Store, WindowReader, window_box
 from PSMASegmentLib.inference.window_sums import WindowSums
 from PSMASegmentLib.segmentation import SegmentationCancelled
 
@@ -107,7 +107,7 @@ def infer_windows(
     if empty_logits is None:
         empty_logits = [EMPTY_LOGIT] + [-EMPTY_LOGIT] * (runner.classes - 1)
     ask = _Questions(runner, mirrorings(mirror_axes), batch, cancel)
-    windows = WindowInput(image, padding, runner.patch)
+    windows = WindowReader(image, padding, runner.patch)
     sums = WindowSums(padding, window_weights(runner.patch, gaussian), empty_logits, dtype, store)
     for done, place in enumerate(places):
         sums.add(place, ask(windows.window(place)))
