@@ -38,9 +38,14 @@ def plots(result: Mapping[str, Any], evaluated: Sequence[Evaluated]) -> list[Plo
     drawn.append(_false_volumes(by_method))
     for name in _BURDEN:
         if all(name in figures["all"]["burden"] for figures in result["methods"].values()):
-            drawn += [_differences(result, by_method, name, methods[start : start + _MOST_PANELS])
-                      for start in range(0, len(methods), _MOST_PANELS)]  # fmt: skip
+            drawn += [_differences(result, by_method, name, row) for row in _rows(methods)]
     return drawn
+
+
+def _rows(methods: Sequence[str]) -> list[list[str]]:
+    """Methods in rows of as even a length as can be, so that no plot is as wide as a whole row of others."""
+    count = -(-len(methods) // _MOST_PANELS)
+    return [[methods[k] for k in row] for row in np.array_split(np.arange(len(methods)), count)]
 
 
 def _look(number: int) -> dict[str, Any]:
@@ -206,12 +211,14 @@ def _differences(
     ]
     largest = [float(np.abs(apart).max()) for _, apart in points.values()]
     reach = max([1.0, *largest, *(abs(edge) for edge in edges if edge is not None)])
-    with drawing(_HEIGHT + 10) as figure:
-        width = (figure.get_size_inches()[0] * MM_PER_INCH - 16) / len(methods)
+    with drawing(_HEIGHT + 16) as figure:
+        width = (figure.get_size_inches()[0] * MM_PER_INCH - 13) / len(methods)
         for number, method in enumerate(methods):
             left = 15 + number * width
-            axes = add_axes(figure, left, 9, width * (len(methods) - number - 1) + 3, 6)
-            set_title(axes, f"{title}: {method}")
+            axes = add_axes(figure, left, 9, width * (len(methods) - number - 1) + 3, 12)
+            set_title(axes, title if number == 0 else "", below_mm=7.0)
+            # Names of settings would run into the next plot: they go on a line of their own.
+            axes.text(0, 1.02, method.replace("@", "\n@", 1), transform=axes.transAxes, fontsize=NORMAL, color=INK)
             axes.scatter(*points[method], s=7, linewidths=0, alpha=0.75, zorder=3, **_look(order.index(method)))
             _lines(axes, result["methods"][method]["all"]["burden"][name])
             axes.set_xscale("symlog", linthresh=1.0)

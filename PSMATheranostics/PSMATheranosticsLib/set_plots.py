@@ -82,8 +82,12 @@ def relation_plot(
     with drawing(_PLOT_MM) as figure:
         axes = add_axes(figure, 16.0, 12.0, 8.0, 9.0)
         axes.scatter(diversities, dices, s=26, color=_COLORS[0], zorder=3)
+        middle = 0.5 * (min(diversities) + max(diversities))
         for name, x, y in zip(names, diversities, dices, strict=True):
-            axes.annotate(name, (x, y), (4, 3), textcoords="offset points", fontsize=NORMAL, color=INK)
+            inward = (4, "left") if x <= middle else (-4, "right")  # a long name would leave the plot
+            axes.annotate(
+                name, (x, y), (inward[0], 3), textcoords="offset points", ha=inward[1], fontsize=NORMAL, color=INK
+            )
         axes.set_xlabel("effective number of sites of the training subset", fontsize=NORMAL, color=INK)
         axes.set_ylabel("Dice", fontsize=NORMAL, color=INK)
         axes.margins(x=0.12, y=0.12)

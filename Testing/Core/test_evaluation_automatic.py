@@ -127,6 +127,17 @@ def test_page_stands_alone_and_names_all_methods(
     assert "Synthetic" not in page
 
 
+def test_burden_of_many_methods_is_plotted_in_rows_of_even_length(
+    masks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth, said = masks
+    named = [f"{name}={said}" for name in "abcde"]
+    run(capsys, truth, "--predictions", *named, "--no-surfaces", "--to", tmp_path / "out")
+    page = (tmp_path / "out" / "evaluation.html").read_text()
+    rows = re.findall(r"Bland-Altman plots of PSMA-TV \(([a-e, ]+)\)", page)
+    assert list(dict.fromkeys(rows)) == ["a, b, c", "d, e"]
+
+
 def test_lesions_can_be_the_values_of_the_labels(
     masks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
