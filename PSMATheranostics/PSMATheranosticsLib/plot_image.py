@@ -24,7 +24,12 @@ SMALL, NORMAL, HEADING = 5.5, 6.5, 7.5  # points
 INK, FAINT = "0.15", "0.45"
 _BEFORE_DAYS = 60  # how long before the first study treatment is drawn
 _CLOSE_DAYS_SHARE = 0.08  # of the axis: names of lines that lie closer would cover each other
-STYLE = {"hatch.linewidth": 0.45, "hatch.color": "black", "axes.linewidth": 0.5, "font.family": "DejaVu Sans"}
+STYLE: dict[str, Any] = {
+    "hatch.linewidth": 0.45,
+    "hatch.color": "black",
+    "axes.linewidth": 0.5,
+    "font.family": "DejaVu Sans",
+}
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,20 @@ def class_legend(figure: Figure, names: Iterable[str], bottom_mm: float = 0.5) -
     )
 
 
-def set_title(axes: Axes, text: str, below_mm: float = 1.4) -> None:
-    """A title at the left above the axes."""
+def set_title(axes: Axes, text: str, below_mm: float = 1.4, room_mm: float | None = None) -> None:
+    """A title at the left above the axes, in smaller letters where ``room_mm`` is too little for it."""
     pad = below_mm * 72.0 / MM_PER_INCH
-    axes.set_title(text, loc="left", fontsize=HEADING, fontweight="bold", color=INK, pad=pad)
+    size = HEADING if room_mm is None else min(HEADING, HEADING * room_mm / max(title_mm(text), 1.0))
+    axes.set_title(text, loc="left", fontsize=size, fontweight="bold", color=INK, pad=pad)
+
+
+def title_mm(text: str) -> float:
+    """How wide a title is (mm)."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family=STYLE["font.family"], weight="bold")
+    return float(TextPath((0, 0), text, size=HEADING, prop=font).get_extents().x1) * MM_PER_INCH / 72.0
 
 
 def shown_treatments(days: Sequence[tuple[int, str]], treatments: Sequence[Treatment]) -> list[Treatment]:

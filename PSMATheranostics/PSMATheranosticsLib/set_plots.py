@@ -12,7 +12,7 @@ from PSMASegmentLib.evaluation.diversity import Relation
 from PSMASegmentLib.evaluation.domain_shift import ScanMap, Separation
 
 from .evaluation_summary import p_text
-from .plot_image import INK, NORMAL, PlotImage, add_axes, drawing, finish, set_title
+from .plot_image import INK, NORMAL, PlotImage, add_axes, drawing, finish, set_title, title_mm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _SIGNS = ("o", "s", "^", "D", "v", "P", "X")
 _MAP_MM, _PLOT_MM = 108.0, 92.0
+_MAN_TALL = 2.1  # times as wide as the reference man is
 _MOST_MAPS = 6
 _OPAQUE, _FAINT = 0.85, 0.06  # opacity of a map, and the share of its highest value below which it fades
 
@@ -40,14 +41,14 @@ def occurrence_plot(maps: Mapping[str, npt.NDArray[np.float64]], width_mm: float
     if len(shown) == 1:
         views = [("from the front", shown[0][1], 1), ("from the left", shown[0][1], 2)]
     top = 100.0 * max(float(values.max()) for _, values in shown) or 1.0
-    with drawing(_MAP_MM) as figure:
+    room, longest = (width_mm - 22.0) / len(views), max(title_mm(name) for name, _, _ in views)
+    with drawing(min(_MAP_MM, _MAN_TALL * room + 14.0)) as figure:
         scale = ScalarMappable(PowerNorm(0.5, 0.0, top), "plasma")  # the root shows rare places too
-        room = (width_mm - 22.0) / len(views)
         for number, (name, values, axis) in enumerate(views):
             left = 4.0 + number * room
             axes = add_axes(figure, left, 4.0, width_mm - left - room + 3.0, 8.0)
             _draw_map(axes, values, axis, top, scale)
-            set_title(axes, name)
+            set_title(axes, name, room_mm=(room - 1.0) * title_mm(name) / longest)
         bar = figure.colorbar(scale, cax=add_axes(figure, width_mm - 15.0, 12.0, 12.0, 16.0))
         bar.ax.tick_params(labelsize=NORMAL)
         bar.set_label("% of studies with lesion there, blurred", fontsize=NORMAL, color=INK)

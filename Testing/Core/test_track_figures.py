@@ -13,7 +13,7 @@ from example_case import NEW, SMALL_A, A, B, Spot, Visit, make_case
 from PSMATheranosticsLib import track_figures
 from PSMATheranosticsLib.clinical_model import ClinicalFacts
 from PSMATheranosticsLib.course_plots import draw_sankey, draw_swimmer
-from PSMATheranosticsLib.plot_image import DOTS_PER_INCH, MM_PER_INCH, WIDTH_MM
+from PSMATheranosticsLib.plot_image import DOTS_PER_INCH, MM_PER_INCH, WIDTH_MM, add_axes, drawing, set_title
 from PSMATheranosticsLib.records import TrackRecord
 from PSMATheranosticsLib.results import collect_results
 from PSMATheranosticsLib.status_colors import (
@@ -246,3 +246,20 @@ def test_new_lesions_that_are_small_spots_are_drawn_too(tmp_path):
     assert data is not None
     assert data.bars[-1].class_ == "new"
     assert size_of(draw_waterfall(data).png)[0] > 1000
+
+
+@pytest.mark.parametrize("text", ["WWWW-03-MOST", "synthetic-03-random", "of one man, with iii"])
+def test_a_title_with_little_room_is_written_smaller(text):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with drawing(30.0) as figure:
+        titled = add_axes(figure, 5.0, 5.0, 5.0, 10.0)
+        set_title(titled, text)
+        wide = titled.get_title("left"), titled._left_title.get_fontsize()
+        set_title(titled, text, room_mm=20.0)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        width = titled._left_title.get_window_extent(canvas.get_renderer()).width
+    assert wide[0] == titled.get_title("left") == text
+    assert titled._left_title.get_fontsize() < wide[1]
+    assert 18.0 < width / DOTS_PER_INCH * MM_PER_INCH < 20.5  # letters are drawn on whole pixels
