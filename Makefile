@@ -44,7 +44,7 @@ evaluate-clicks: $(VENV)/.testing
 	$(BIN)/psma evaluate --interactive --protocol clicks --organ-maps "$(PSMA_TEST_DATA)/psma-organ-labels" \
 		--count 60 --method $(or $(METHOD),growth) --to build/evaluate-clicks
 
-# Training is killed, goes on, and its package is asked, for each kind of network: some minutes on the CPU.
+# Training is killed, goes on, and its package is asked, for each kind of network: a minute on the CPU. CI runs it too.
 train-smoke: $(VENV)/.testing
 	$(BIN)/python Testing/train_smoke.py
 
