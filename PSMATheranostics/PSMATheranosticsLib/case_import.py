@@ -6,6 +6,7 @@ before it gets its name.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -85,6 +86,8 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
     except _UNREADABLE as error:
         raise _damaged(file, f"it cannot be read ({error})") from error
     except OSError as error:
+        if error.errno == errno.EINVAL and error.filename is None:  # a place before the start of the archive
+            raise _damaged(file, "it points to places that do not exist") from error
         where = error.filename or file
         raise CaseError(
             f"{file} could not be unpacked: {where}: {error.strerror or error}. Check that the file can be read, that "

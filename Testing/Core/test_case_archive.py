@@ -248,6 +248,13 @@ def test_a_flipped_byte_is_refused_or_means_nothing(archive: Path, tmp_path: Pat
     assert len(list((tmp_path / "copies").iterdir())) == harmless
 
 
+def test_an_archive_that_points_before_its_start_is_called_damaged(archive: Path):
+    changed = bytearray(archive.read_bytes())
+    changed[-3] ^= 0x40  # of the offset at its end that all others count from
+    archive.write_bytes(changed)
+    refuse(archive, match="or it is damaged")
+
+
 @pytest.mark.parametrize(
     "name",
     ["../case.db", "/etc/case.db", "images/../../x.nrrd", "C:\\x.nrrd", "images/" + "0" * 63 + ".nrrd", "report.html"],

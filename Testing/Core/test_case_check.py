@@ -211,7 +211,7 @@ def test_a_damaged_edit_is_named_with_study_step_user_and_time(edited_case: Path
         ("UPDATE mask_patches SET z = z + 1 WHERE patch = 4", "Edit 4 of the masks"),
         ("UPDATE mask_patches SET user = 'other' WHERE patch = 4", "Edit 4 of the masks"),
         ("UPDATE mask_patches SET highest = 99 WHERE patch = 4", "Edit 4 of the masks"),
-        ("UPDATE mask_patches SET sha256 = replace(sha256, 'a', 'b') WHERE patch = 1", "Edit 1 of the masks"),
+        ("UPDATE mask_patches SET sha256 = substr(sha256, 2) || '-' WHERE patch = 1", "Edit 1 of the masks"),
         ("UPDATE mask_patches SET parent = 1 WHERE patch = 5", "Edit 5 of the masks"),
         ("DELETE FROM mask_patches WHERE patch = 5", "Edit 5 of the masks is missing"),
         ("UPDATE mask_patches SET labels_id = 'other' WHERE patch = 5", "Edit 5 of the masks is missing"),
